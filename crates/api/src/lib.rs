@@ -1,0 +1,1 @@
+//! JSON shapes of the management APIs, shared by server and CLI.

@@ -1,0 +1,1 @@
+//! Dispatch, admission, pools, scaling.

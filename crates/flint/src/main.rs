@@ -1,0 +1,2 @@
+//! The `flint` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The words of Flint: functions, versions, aliases, invocations, outcomes and error codes.

@@ -1,0 +1,1 @@
+//! One live instance of a function: launch, channel, Runtime API.

@@ -1,0 +1,1 @@
+//! A whole Flint in a test.
