@@ -1,1 +1,28 @@
-//! The words of Flint: functions, versions, aliases, invocations, outcomes and error codes.
+//! The words of Flint: what a function, version, alias, invocation, outcome and error code is.
+//!
+//! Guarantees: plain data and rules about it, no I/O, no clock, no runtime. Leaves to others: how any of it is stored,
+//! spoken over a wire or carried out.
+
+pub mod alias;
+pub mod code;
+pub mod config;
+pub mod error;
+pub mod function;
+pub mod ids;
+pub mod invocation;
+pub mod limits;
+pub mod outcome;
+pub mod reference;
+pub mod runtime;
+pub mod version;
+
+pub use alias::Alias;
+pub use code::CodeRef;
+pub use config::VersionConfig;
+pub use error::Code;
+pub use function::Function;
+pub use ids::{AccountId, FunctionId, RequestId, RevisionId, UnixMillis};
+pub use invocation::Invocation;
+pub use outcome::Outcome;
+pub use reference::{FunctionRef, Qualifier};
+pub use version::{Version, VersionNumber};

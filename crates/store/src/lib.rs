@@ -1,1 +1,129 @@
-//! Durable state: one file per resource, SQLite with group commit, code packages on disk.
+//! Durable state: definitions in SQLite through typed commands with group commit, code packages on disk.
+//!
+//! Guarantees: a command that returned `Ok` survives `kill -9` and power loss; each command is one complete transaction
+//! with its preconditions; every definition write appears in `changes`. Leaves to others: what the definitions mean.
+
+mod alias;
+mod changes;
+mod config;
+mod error;
+mod function;
+pub mod package;
+mod queue_writer;
+mod registered;
+mod schema;
+mod setting;
+mod snapshot;
+mod version;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::watch;
+
+pub use alias::{AliasUpdate, NewAlias};
+pub use config::Config;
+pub use error::Error;
+pub use function::NewFunction;
+pub use package::Packages;
+pub use registered::RegisteredRuntime;
+pub use snapshot::FunctionRow;
+pub use version::{Publish, Settled, UpdateLatest};
+
+use queue_writer::Writer;
+
+/// Result of every store call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Handle to the store; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    writer: Writer,
+    readers: Mutex<Vec<Connection>>,
+    path: std::path::PathBuf,
+    packages: Packages,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.inner.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store in a data folder: creates it, brings the schema up to date, starts the writer.
+    pub fn open(config: &Config) -> Result<Self> {
+        std::fs::create_dir_all(&config.data_dir).map_err(|source| Error::io(&config.data_dir, source))?;
+        let path = config.data_dir.join("flint.db");
+        let mut connection = open_connection(&path)?;
+        schema::migrate(&mut connection)?;
+        let packages = Packages::open(&config.data_dir)?;
+        let writer = Writer::start(connection, config.queue_length)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                writer,
+                readers: Mutex::new(Vec::new()),
+                path,
+                packages,
+            }),
+        })
+    }
+
+    /// The code packages.
+    pub fn packages(&self) -> &Packages {
+        &self.inner.packages
+    }
+
+    /// Follows the number of the last committed change; readers re-read from `changes_since`.
+    pub fn watch_changes(&self) -> watch::Receiver<i64> {
+        self.inner.writer.changes()
+    }
+
+    /// Runs a complete transaction on the writer thread; returns after the commit.
+    async fn write<T, F>(&self, command: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        self.inner.writer.run(command).await
+    }
+
+    /// Runs a read on a connection of the read pool, off the async threads.
+    async fn read<T, F>(&self, query: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.inner);
+        let task = tokio::task::spawn_blocking(move || {
+            let pooled = inner.readers.lock().map_err(|_| Error::Closed)?.pop();
+            let connection = match pooled {
+                Some(connection) => connection,
+                None => open_connection(&inner.path)?,
+            };
+            let result = query(&connection);
+            inner.readers.lock().map_err(|_| Error::Closed)?.push(connection);
+            result
+        });
+        task.await.map_err(|_| Error::Closed)?
+    }
+}
+
+fn open_connection(path: &Path) -> Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    // FULL: a commit is on the disk before it is acknowledged. WAL: readers never wait for the writer.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -8000;",
+    )?;
+    Ok(connection)
+}

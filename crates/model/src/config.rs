@@ -1,0 +1,86 @@
+//! What a version is configured to be: everything a publish freezes besides the code.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::runtime::RuntimeId;
+
+/// How the code is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PackageType {
+    /// A zip package.
+    Zip,
+    /// A container image.
+    Image,
+}
+
+/// What an instance may reach; the words of `sandbox`, kept apart so that definitions do not depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkMode {
+    /// Own loopback only.
+    None,
+    /// Outbound connections past the deny list.
+    Egress,
+    /// The host's network (operator only).
+    Host,
+}
+
+/// Where and how logs are written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggingConfig {
+    /// `Text` or `JSON`.
+    pub format: String,
+    /// The log group, `/aws/lambda/<name>` unless given.
+    pub group: String,
+    /// `TRACE … FATAL`, for JSON format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application_level: Option<String>,
+    /// `DEBUG`, `INFO` or `WARN`, for JSON format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_level: Option<String>,
+}
+
+/// The configuration of a version. Units are in the names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionConfig {
+    /// Runtime; `None` for images.
+    pub runtime: Option<RuntimeId>,
+    /// Handler in the runtime's own form; `None` for images.
+    pub handler: Option<String>,
+    /// Role ARN, kept and returned; any is accepted.
+    pub role: String,
+    /// Free text.
+    pub description: String,
+    /// The handler's own time-out, from its start (decision 1 of the house: the second clock).
+    pub timeout_s: u32,
+    /// Memory of the whole instance.
+    pub memory_mb: u32,
+    /// Size of `/tmp`.
+    pub ephemeral_mb: u32,
+    /// Environment variables; `None` when never given (AWS then leaves the member out).
+    pub environment: Option<BTreeMap<String, String>>,
+    /// `x86_64` or `arm64`.
+    pub architecture: String,
+    /// Zip or image.
+    pub package_type: PackageType,
+    /// `PassThrough` or `Active`.
+    pub tracing: String,
+    /// Logging.
+    pub logging: LoggingConfig,
+    /// `None` or `PublishedVersions`.
+    pub snap_start: String,
+    /// ARNs of layer versions in order.
+    #[serde(default)]
+    pub layers: Vec<String>,
+    /// Target ARN of the dead-letter queue.
+    #[serde(default)]
+    pub dead_letter: Option<String>,
+    /// Members that Flint keeps and returns as they came, by their AWS name (`VpcConfig`, `FileSystemConfigs`, …).
+    #[serde(default)]
+    pub kept: BTreeMap<String, serde_json::Value>,
+    /// Network of the instances; `None` takes the server's default.
+    #[serde(default)]
+    pub network: Option<NetworkMode>,
+}

@@ -1,0 +1,132 @@
+//! Errors of the store, each telling what to do next.
+
+use std::path::{Path, PathBuf};
+
+use flint_model::Code;
+
+/// What can go wrong in the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such function in the tenant.
+    #[error("function {0} does not exist; list the functions to see its name")]
+    FunctionNotFound(String),
+    /// The function has no such version.
+    #[error("version {0} does not exist; list the versions of the function")]
+    VersionNotFound(String),
+    /// The function has no such alias.
+    #[error("alias {0} does not exist; list the aliases of the function")]
+    AliasNotFound(String),
+    /// The name is taken.
+    #[error("function {0} exists already; update it or choose another name")]
+    FunctionExists(String),
+    /// The alias name is taken.
+    #[error("alias {0} exists already; update it or choose another name")]
+    AliasExists(String),
+    /// Another update of `$LATEST` is still being made ready.
+    #[error("an update is in progress; retry when LastUpdateStatus is Successful")]
+    UpdateInProgress,
+    /// The version cannot be published while it is being created.
+    #[error("the function is still being created; retry when State is Active")]
+    StillPending,
+    /// The caller's revision is not the latest.
+    #[error("the revision given is not the latest; read the resource again and retry")]
+    RevisionMismatch,
+    /// The code hash given with a publish is not the one of `$LATEST`.
+    #[error("code hash {given} is different from current hash {current} of $LATEST")]
+    CodeMismatch {
+        /// What the caller gave (base64 SHA-256).
+        given: String,
+        /// What `$LATEST` has (hex SHA-256).
+        current: String,
+    },
+    /// A version that an alias points to cannot be deleted.
+    #[error("version {version} is used by aliases {aliases:?}; move them first")]
+    VersionInUse {
+        /// The version.
+        version: String,
+        /// The aliases.
+        aliases: Vec<String>,
+    },
+    /// The reservation would leave too little unreserved.
+    #[error("the reservation would leave less than {minimum} of the account's concurrency unreserved")]
+    ReservationTooLarge {
+        /// What must stay unreserved.
+        minimum: u32,
+    },
+    /// A package cannot be accepted.
+    #[error("package refused: {0}")]
+    BadPackage(String),
+    /// The sum of the unpacked sizes is over the limit.
+    #[error("unzipped size must be smaller than {limit} bytes")]
+    UnzippedTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A stored package is not what was uploaded.
+    #[error("package {sha256} is damaged: {reason}; upload it again")]
+    PackageDamaged {
+        /// Its hash.
+        sha256: String,
+        /// What does not match.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    #[error("cannot access {path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The database refused.
+    #[error("database: {0}; a retry is safe")]
+    Database(#[from] rusqlite::Error),
+    /// A stored document cannot be read.
+    #[error("stored document: {0}")]
+    Document(#[from] serde_json::Error),
+    /// The data folder was written by a newer release.
+    #[error("the data folder has schema {found}, this release knows {known}; start the newer release")]
+    NewerSchema {
+        /// Schema number in the file.
+        found: i64,
+        /// Highest number this release knows.
+        known: i64,
+    },
+    /// A commit of a whole batch failed.
+    #[error("commit failed: {0}; a retry is safe")]
+    Commit(String),
+    /// The writer has stopped.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// The row of the error table.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::FunctionNotFound(_) | Self::VersionNotFound(_) | Self::AliasNotFound(_) => Code::NotFound,
+            Self::FunctionExists(_)
+            | Self::AliasExists(_)
+            | Self::UpdateInProgress
+            | Self::StillPending
+            | Self::VersionInUse { .. } => Code::Conflict,
+            Self::RevisionMismatch => Code::PreconditionFailed,
+            Self::CodeMismatch { .. } | Self::ReservationTooLarge { .. } => Code::InvalidParameter,
+            Self::BadPackage(_) | Self::UnzippedTooLarge { .. } => Code::BadPackage,
+            Self::PackageDamaged { .. } => Code::PackageDamaged,
+            Self::Io { .. }
+            | Self::Database(_)
+            | Self::Document(_)
+            | Self::NewerSchema { .. }
+            | Self::Commit(_)
+            | Self::Closed => Code::Store,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The schema, as numbered steps (decision 002).
+
+use rusqlite::Connection;
+
+use crate::{Error, Result};
+
+/// Each step is applied once, in order; a step never changes after it was released.
+const STEPS: &[&str] = &["
+CREATE TABLE functions (
+    tenant TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, created_ms INTEGER NOT NULL,
+    reserved_concurrency INTEGER, tags TEXT NOT NULL, last_version INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id));
+CREATE UNIQUE INDEX functions_by_name ON functions (tenant, name);
+CREATE TABLE versions (
+    tenant TEXT NOT NULL, function_id TEXT NOT NULL, number INTEGER NOT NULL, sha256 TEXT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (tenant, function_id, number),
+    FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
+CREATE INDEX versions_by_code ON versions (sha256);
+CREATE TABLE aliases (
+    tenant TEXT NOT NULL, function_id TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
+    weights TEXT NOT NULL, description TEXT NOT NULL, revision TEXT NOT NULL,
+    PRIMARY KEY (tenant, function_id, name),
+    FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
+CREATE TABLE changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL);
+CREATE TABLE registered_runtimes (name TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"];
+
+/// Brings a database up to date in one transaction; refuses one that a newer release wrote.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
+    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(Error::NewerSchema { found, known });
+    }
+    let transaction = connection.transaction()?;
+    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", known)?;
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Whole functions, as the engine's snapshot reads them.
+
+use flint_model::{AccountId, Alias, Function, FunctionId, Version};
+use rusqlite::{Connection, params};
+
+use crate::{Result, Store, alias, function, version};
+
+/// A function with everything under it.
+#[derive(Debug, Clone)]
+pub struct FunctionRow {
+    /// The function.
+    pub function: Function,
+    /// `$LATEST` first, then the published ones in order.
+    pub versions: Vec<Version>,
+    /// By name.
+    pub aliases: Vec<Alias>,
+}
+
+pub(crate) fn load(
+    connection: &Connection,
+    tenant: &AccountId,
+    id: &FunctionId,
+) -> Result<Option<FunctionRow>> {
+    let sql = format!(
+        "SELECT {} FROM functions WHERE tenant = $1 AND id = $2",
+        function::COLUMNS
+    );
+    let mut query = connection.prepare_cached(&sql)?;
+    let mut rows = query.query(params![tenant.as_str(), id.as_str()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let function = function::from_row(row)?;
+    let versions = version::list(connection, &function, 0, i64::MAX)?;
+    let aliases = alias::list(connection, &function, "", i64::MAX)?;
+    Ok(Some(FunctionRow {
+        function,
+        versions,
+        aliases,
+    }))
+}
+
+impl Store {
+    /// Reads a function with its versions and aliases; `None` when it does not exist any more.
+    pub async fn load_function(&self, tenant: AccountId, id: FunctionId) -> Result<Option<FunctionRow>> {
+        self.read(move |connection| load(connection, &tenant, &id)).await
+    }
+
+    /// Every function of every tenant, with the change number from which to follow.
+    pub async fn load_all(&self) -> Result<(i64, Vec<FunctionRow>)> {
+        self.read(|connection| {
+            // One read transaction: the rows and the change number belong together.
+            let transaction = connection.unchecked_transaction()?;
+            let seq = crate::changes::last(&transaction)?;
+            let mut query = transaction.prepare_cached("SELECT tenant, id FROM functions")?;
+            let ids = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+            let mut all = Vec::new();
+            for id in ids {
+                let (tenant, id) = id?;
+                all.extend(load(
+                    &transaction,
+                    &AccountId::from_trusted(tenant),
+                    &FunctionId::from_trusted(id),
+                )?);
+            }
+            Ok((seq, all))
+        })
+        .await
+    }
+
+    /// Hashes of all packages that a version refers to.
+    pub async fn referenced_packages(&self) -> Result<std::collections::HashSet<String>> {
+        self.read(|connection| {
+            let mut query = connection.prepare_cached("SELECT DISTINCT sha256 FROM versions")?;
+            let rows = query.query_map([], |row| row.get::<_, String>(0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+}

@@ -1,0 +1,353 @@
+//! The store's commands and their preconditions, over a real database file.
+
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::collections::BTreeMap;
+
+use flint_model::config::{LoggingConfig, PackageType};
+use flint_model::runtime::RuntimeId;
+use flint_model::version::{LastUpdate, State};
+use flint_model::{AccountId, CodeRef, RevisionId, VersionConfig, VersionNumber};
+use flint_store::{AliasUpdate, Config, Error, NewAlias, NewFunction, Publish, Settled, Store, UpdateLatest};
+
+fn tenant() -> AccountId {
+    AccountId::from_trusted("111111111111")
+}
+
+fn config(description: &str) -> VersionConfig {
+    VersionConfig {
+        runtime: Some(RuntimeId::new("python3.11")),
+        handler: Some("app.handler".into()),
+        role: "arn:aws:iam::111111111111:role/r".into(),
+        description: description.into(),
+        timeout_s: 3,
+        memory_mb: 128,
+        ephemeral_mb: 512,
+        environment: None,
+        architecture: "x86_64".into(),
+        package_type: PackageType::Zip,
+        tracing: "PassThrough".into(),
+        logging: LoggingConfig {
+            format: "Text".into(),
+            group: "/aws/lambda/f".into(),
+            application_level: None,
+            system_level: None,
+        },
+        snap_start: "None".into(),
+        layers: vec![],
+        dead_letter: None,
+        kept: BTreeMap::new(),
+        network: None,
+    }
+}
+
+fn code(byte: u8) -> CodeRef {
+    CodeRef {
+        sha256: hex::encode([byte; 32]),
+        size: 10,
+        manifest: String::new(),
+    }
+}
+
+fn new_function(name: &str) -> NewFunction {
+    NewFunction {
+        tenant: tenant(),
+        name: name.into(),
+        config: config(""),
+        code: code(1),
+        tags: BTreeMap::new(),
+        now_ms: 1,
+    }
+}
+
+async fn active(store: &Store, name: &str) {
+    let (function, latest) = store.create_function(new_function(name)).await.unwrap();
+    settle(store, &function.id, &latest.revision).await;
+}
+
+async fn settle(store: &Store, id: &flint_model::FunctionId, revision: &RevisionId) {
+    let ready = Settled::Ready("m".into());
+    assert!(
+        store
+            .settle_version(
+                tenant(),
+                id.clone(),
+                VersionNumber::Latest,
+                revision.clone(),
+                ready
+            )
+            .await
+            .unwrap()
+    );
+}
+
+fn publish(name: &str) -> Publish {
+    Publish {
+        tenant: tenant(),
+        name: name.into(),
+        revision: None,
+        code_sha256: None,
+        description: None,
+        now_ms: 2,
+    }
+}
+
+fn update(name: &str, description: &str) -> UpdateLatest {
+    UpdateLatest {
+        tenant: tenant(),
+        name: name.into(),
+        revision: None,
+        code: None,
+        config: Some(config(description)),
+        now_ms: 3,
+    }
+}
+
+#[tokio::test]
+async fn a_function_is_created_settled_updated_and_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    let (function, latest) = store.create_function(new_function("f")).await.unwrap();
+    assert_eq!(
+        (latest.state, latest.last_update),
+        (State::Pending, LastUpdate::Creating)
+    );
+    assert!(matches!(
+        store.publish_version(publish("f")).await,
+        Err(Error::StillPending)
+    ));
+    assert!(matches!(
+        store.update_latest(update("f", "x")).await,
+        Err(Error::UpdateInProgress)
+    ));
+    settle(&store, &function.id, &latest.revision).await;
+
+    let (_, one) = store.publish_version(publish("f")).await.unwrap();
+    assert_eq!(one.number, VersionNumber::Number(1));
+    let (_, again) = store.publish_version(publish("f")).await.unwrap();
+    assert_eq!(
+        again.number,
+        VersionNumber::Number(1),
+        "nothing changed, so the same version comes back"
+    );
+
+    let (_, updated) = store.update_latest(update("f", "new")).await.unwrap();
+    assert_eq!(updated.last_update, LastUpdate::InProgress);
+    assert!(matches!(
+        store.update_latest(update("f", "y")).await,
+        Err(Error::UpdateInProgress)
+    ));
+    settle(&store, &function.id, &updated.revision).await;
+    let two = Publish {
+        description: Some("two".into()),
+        ..publish("f")
+    };
+    let (_, two) = store.publish_version(two).await.unwrap();
+    assert_eq!(
+        (two.number, two.config.description.as_str()),
+        (VersionNumber::Number(2), "two")
+    );
+}
+
+#[tokio::test]
+async fn a_name_is_taken_once_and_a_new_function_inherits_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    active(&store, "f").await;
+    store.publish_version(publish("f")).await.unwrap();
+    assert!(matches!(
+        store.create_function(new_function("f")).await,
+        Err(Error::FunctionExists(_))
+    ));
+    let old = store.delete_function(tenant(), "f".into()).await.unwrap();
+    active(&store, "f").await;
+    let (new, versions) = store
+        .list_versions(tenant(), "f".into(), VersionNumber::Latest, 10)
+        .await
+        .unwrap();
+    assert_ne!(new.id, old.id);
+    assert_eq!(versions.len(), 1);
+}
+
+#[tokio::test]
+async fn stale_revisions_and_wrong_hashes_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    active(&store, "f").await;
+    let stale = Some(RevisionId::generate());
+    let refused = store
+        .update_latest(UpdateLatest {
+            revision: stale.clone(),
+            ..update("f", "x")
+        })
+        .await;
+    assert!(matches!(refused, Err(Error::RevisionMismatch)));
+    let refused = store
+        .publish_version(Publish {
+            revision: stale,
+            ..publish("f")
+        })
+        .await;
+    assert!(matches!(refused, Err(Error::RevisionMismatch)));
+    let wrong = Some(("given".to_owned(), hex::encode([9; 32])));
+    let refused = store
+        .publish_version(Publish {
+            code_sha256: wrong,
+            ..publish("f")
+        })
+        .await;
+    assert!(matches!(refused, Err(Error::CodeMismatch { .. })));
+}
+
+#[tokio::test]
+async fn an_alias_leads_to_existing_versions_and_protects_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    active(&store, "f").await;
+    store.publish_version(publish("f")).await.unwrap();
+    let alias = |version| NewAlias {
+        name: "live".into(),
+        version: VersionNumber::Number(version),
+        weights: flint_model::alias::Weights::default(),
+        description: String::new(),
+    };
+    let missing = store.create_alias(tenant(), "f".into(), alias(7)).await;
+    assert!(matches!(missing, Err(Error::VersionNotFound(_))));
+    store.create_alias(tenant(), "f".into(), alias(1)).await.unwrap();
+    assert!(matches!(
+        store.create_alias(tenant(), "f".into(), alias(1)).await,
+        Err(Error::AliasExists(_))
+    ));
+    let refused = store
+        .delete_version(tenant(), "f".into(), VersionNumber::Number(1))
+        .await;
+    assert!(matches!(refused, Err(Error::VersionInUse { .. })));
+    let moved = AliasUpdate {
+        version: Some(VersionNumber::Latest),
+        ..AliasUpdate::default()
+    };
+    store
+        .update_alias(tenant(), "f".into(), "live".into(), moved)
+        .await
+        .unwrap();
+    store
+        .delete_version(tenant(), "f".into(), VersionNumber::Number(1))
+        .await
+        .unwrap();
+    assert!(
+        store
+            .delete_alias(tenant(), "f".into(), "live".into())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .delete_alias(tenant(), "f".into(), "live".into())
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn reservations_leave_a_hundred_unreserved() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    active(&store, "f").await;
+    active(&store, "g").await;
+    store
+        .reserve_concurrency(tenant(), "f".into(), Some(600), 1_000)
+        .await
+        .unwrap();
+    let refused = store
+        .reserve_concurrency(tenant(), "g".into(), Some(301), 1_000)
+        .await;
+    assert!(matches!(
+        refused,
+        Err(Error::ReservationTooLarge { minimum: 100 })
+    ));
+    store
+        .reserve_concurrency(tenant(), "g".into(), Some(300), 1_000)
+        .await
+        .unwrap();
+    assert_eq!(store.reserved_total(tenant()).await.unwrap(), 900);
+}
+
+#[tokio::test]
+async fn a_failed_command_in_a_group_leaves_no_trace_and_its_neighbours_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    let tasks: Vec<_> = (0..200)
+        .map(|i| {
+            let store = store.clone();
+            // Every tenth takes a name that is taken.
+            let name = if i % 10 == 0 {
+                "f-0".to_owned()
+            } else {
+                format!("f-{i}")
+            };
+            tokio::spawn(async move { store.create_function(new_function(&name)).await.is_ok() })
+        })
+        .collect();
+    let mut created = 0;
+    for task in tasks {
+        created += usize::from(task.await.unwrap());
+    }
+    assert_eq!(created, 181);
+    assert_eq!(
+        store.list_functions(tenant(), None, 1_000).await.unwrap().len(),
+        181
+    );
+}
+
+#[tokio::test]
+async fn changes_are_followed_and_everything_survives_a_reopen() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    let (seq, all) = store.load_all().await.unwrap();
+    assert!(all.is_empty());
+    let mut watch = store.watch_changes();
+    active(&store, "f").await;
+    watch.changed().await.unwrap();
+    let (upto, changed) = store.changes_since(seq).await.unwrap();
+    assert_eq!(changed.len(), 1);
+    assert!(store.changes_since(upto).await.unwrap().1.is_empty());
+    drop(store);
+    let reopened = Store::open(&Config::new(folder.path())).unwrap();
+    assert_eq!(reopened.load_all().await.unwrap().1.len(), 1);
+}
+
+/// SQLite numbers `$n` by first appearance, PostgreSQL by n: a text serves both only when they agree.
+#[test]
+fn parameters_of_every_statement_appear_in_order() {
+    let mut statements = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
+        for literal in text
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .filter(|literal| literal.contains("$1"))
+        {
+            statements += 1;
+            let mut highest = 0;
+            for part in literal
+                .split('$')
+                .skip(1)
+                .filter(|part| part.starts_with(|c: char| c.is_ascii_digit()))
+            {
+                let number: u32 = part
+                    .chars()
+                    .take_while(char::is_ascii_digit)
+                    .collect::<String>()
+                    .parse()
+                    .unwrap();
+                assert!(number <= highest + 1, "{}: {literal}", path.display());
+                highest = highest.max(number);
+            }
+        }
+    }
+    assert!(statements > 20);
+}

@@ -1,0 +1,183 @@
+//! Packages: what is accepted, what is refused, and that a damaged one is never loaded.
+
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::io::{Cursor, Write};
+use std::os::unix::fs::PermissionsExt;
+
+use flint_store::{Config, Error, Store};
+use zip::write::SimpleFileOptions;
+
+fn zip_of(entries: &[(&str, &[u8], u32)]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes, mode) in entries {
+        let options = SimpleFileOptions::default().unix_permissions(*mode);
+        if mode & 0o170_000 == 0o120_000 {
+            writer
+                .add_symlink(*name, std::str::from_utf8(bytes).unwrap(), options)
+                .unwrap();
+        } else {
+            writer.start_file(*name, options).unwrap();
+            writer.write_all(bytes).unwrap();
+        }
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    (folder, store)
+}
+
+#[test]
+fn a_package_is_unpacked_once_with_normal_modes() {
+    let (_folder, store) = store();
+    let zip = zip_of(&[
+        ("app.py", b"x = 1", 0o600),
+        ("bin/run", b"#!/bin/sh", 0o4777),
+        ("node_modules/.bin/tool", b"../tool/cli.js", 0o120_777),
+        ("node_modules/tool/cli.js", b"1", 0o644),
+    ]);
+    let mut code = store.packages().put(&zip).unwrap();
+    code.manifest = store.packages().unpack(&code.sha256).unwrap();
+    assert_eq!(store.packages().unpack(&code.sha256).unwrap(), code.manifest);
+    let tree = store.packages().verified_tree(&code).unwrap();
+    let mode = |path: &str| std::fs::metadata(tree.join(path)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(
+        (mode("app.py"), mode("bin/run"), mode("bin")),
+        (0o644, 0o755, 0o755)
+    );
+    assert_eq!(std::fs::read(tree.join("node_modules/.bin/tool")).unwrap(), b"1");
+}
+
+#[test]
+fn hostile_zips_are_refused_and_leave_nothing() {
+    let (folder, store) = store();
+    let deep = format!("{}x", "a/".repeat(600));
+    let long = "n".repeat(256);
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("parent folder", zip_of(&[("../evil", b"x", 0o644)])),
+        ("parent folder inside", zip_of(&[("a/../../evil", b"x", 0o644)])),
+        ("absolute", zip_of(&[("/etc/evil", b"x", 0o644)])),
+        ("backslash", zip_of(&[("..\\evil", b"x", 0o644)])),
+        ("link out", zip_of(&[("l", b"../../etc/passwd", 0o120_777)])),
+        ("absolute link", zip_of(&[("l", b"/etc/passwd", 0o120_777)])),
+        (
+            "link out by another link",
+            zip_of(&[("d/l", b"..", 0o120_777), ("m", b"d/l/../..", 0o120_777)]),
+        ),
+        (
+            "file below a link",
+            zip_of(&[("l", b"d", 0o120_777), ("l/x", b"x", 0o644)]),
+        ),
+        (
+            "file below a file",
+            zip_of(&[("f", b"1", 0o644), ("f/x", b"x", 0o644)]),
+        ),
+        ("control character", zip_of(&[("a\nb", b"x", 0o644)])),
+        ("too deep", zip_of(&[(deep.as_str(), b"x", 0o644)])),
+        ("too long a name", zip_of(&[(long.as_str(), b"x", 0o644)])),
+        ("not a zip", b"hello".to_vec()),
+        ("empty", Vec::new()),
+        ("cut off", zip_of(&[("a", &[7; 4096], 0o644)])[..200].to_vec()),
+    ];
+    for (name, zip) in cases {
+        assert!(
+            matches!(store.packages().inspect(&zip), Err(Error::BadPackage(_))) || unpack_fails(&store, &zip),
+            "{name}"
+        );
+    }
+    let trees = std::fs::read_dir(folder.path().join("unpacked/v1"))
+        .unwrap()
+        .count();
+    assert_eq!(trees, 0);
+    assert!(!folder.path().join("evil").exists() && !std::path::Path::new("/etc/evil").exists());
+}
+
+fn unpack_fails(store: &Store, zip: &[u8]) -> bool {
+    let code = store.packages().put(zip).unwrap();
+    matches!(store.packages().unpack(&code.sha256), Err(Error::BadPackage(_)))
+}
+
+#[test]
+fn a_bomb_is_counted_while_it_inflates() {
+    let (_folder, store) = store();
+    let honest = zip_of(&[("zeros", &vec![0; 300 << 20], 0o644)]);
+    assert!(matches!(
+        store.packages().inspect(&honest),
+        Err(Error::UnzippedTooLarge { .. })
+    ));
+    // The same bomb that declares 10 bytes: its size fields in the central directory are overwritten.
+    let mut liar = honest;
+    let central = liar.windows(4).rposition(|w| w == b"PK\x01\x02").unwrap();
+    liar[central + 24..central + 28].copy_from_slice(&10_u32.to_le_bytes());
+    if store.packages().inspect(&liar).is_ok() {
+        let code = store.packages().put(&liar).unwrap();
+        let refused = store.packages().unpack(&code.sha256);
+        assert!(
+            matches!(
+                refused,
+                Err(Error::UnzippedTooLarge { .. } | Error::BadPackage(_))
+            ),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn a_damaged_package_is_never_loaded() {
+    let (folder, store) = store();
+    let mut code = store
+        .packages()
+        .put(&zip_of(&[("app.py", b"x = 1", 0o644)]))
+        .unwrap();
+    code.manifest = store.packages().unpack(&code.sha256).unwrap();
+    std::fs::write(
+        folder
+            .path()
+            .join("unpacked/v1")
+            .join(&code.sha256)
+            .join("app.py"),
+        b"x = 2",
+    )
+    .unwrap();
+    assert!(matches!(
+        store.packages().verified_tree(&code),
+        Err(Error::PackageDamaged { .. })
+    ));
+}
+
+#[test]
+fn unreferenced_packages_are_removed() {
+    let (_folder, store) = store();
+    let kept = store.packages().put(&zip_of(&[("a", b"1", 0o644)])).unwrap();
+    let gone = store.packages().put(&zip_of(&[("a", b"2", 0o644)])).unwrap();
+    store.packages().unpack(&gone.sha256).unwrap();
+    let keep = [kept.sha256.clone()].into();
+    assert_eq!(store.packages().remove_unreferenced(&keep).unwrap(), 1);
+    assert!(store.packages().read_zip(&gone.sha256).is_err());
+    assert!(store.packages().read_zip(&kept.sha256).is_ok());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(256))]
+    /// Bytes flipped anywhere in a zip: refused or unpacked inside, never a panic.
+    #[test]
+    fn flipped_bytes_never_panic(flips in proptest::collection::vec((0_usize..600, proptest::num::u8::ANY), 1..12)) {
+        let (folder, store) = store();
+        let mut zip = zip_of(&[("app.py", b"x = 1", 0o644), ("d/l", b"../app.py", 0o120_777), ("d/m", &[7; 200], 0o755)]);
+        for (at, value) in flips {
+            let at = at % zip.len();
+            zip[at] = value;
+        }
+        let code = store.packages().put(&zip).unwrap();
+        let _ = store.packages().inspect(&zip);
+        let _ = store.packages().unpack(&code.sha256);
+        let outside: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        proptest::prop_assert!(outside.iter().all(|n| {
+            let n = n.to_string_lossy();
+            n.starts_with("flint.db") || n == "packages" || n == "unpacked"
+        }), "{outside:?}");
+    }
+}
