@@ -38,6 +38,10 @@ impl Writer {
         self.changes.clone()
     }
 
+    pub(crate) fn last_change(&self) -> i64 {
+        *self.changes.borrow()
+    }
+
     pub(crate) async fn run<T, F>(&self, command: F) -> Result<T>
     where
         T: Send + 'static,
