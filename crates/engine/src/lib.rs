@@ -29,7 +29,7 @@ use flint_telemetry::{FunctionLogs, Metrics};
 use tokio_util::task::TaskTracker;
 
 pub use config::Config;
-pub use error::Error;
+pub use error::{Error, Limit};
 pub use resolve::Target;
 
 /// What the engine works with.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flint_model::config::NetworkMode;
 use flint_model::reference::function_arn;
 use flint_model::runtime::Family;
-use flint_model::{Code, limits};
+use flint_model::limits;
 use flint_runtime::{Error as RuntimeError, FunctionFacts, Instance, LaunchSpec, Launched};
 use flint_sandbox::spec::{Limits, Network};
 

@@ -178,7 +178,7 @@ impl Instance {
         let reply = self.wait().await;
         let handler = self.begun.elapsed();
         self.log.drain();
-        self.sample().await;
+        self.sample();
         Ran { reply, handler, log: self.log.take(), memory_peak: self.memory_peak }
     }
 
@@ -297,11 +297,9 @@ impl Instance {
         }
     }
 
-    async fn sample(&mut self) {
+    fn sample(&mut self) {
         if self.sampled.is_none_or(|at| at.elapsed() >= SAMPLE_EVERY) {
-            if let Ok(usage) = self.sandbox.usage().await {
-                self.memory_peak = self.memory_peak.max(usage.memory_peak);
-            }
+            self.memory_peak = self.memory_peak.max(self.sandbox.usage().memory_peak);
             self.sampled = Some(Instant::now());
         }
     }

@@ -178,6 +178,12 @@ impl Sandbox {
         })
     }
 
+    /// Whether its program still runs, as far as the launcher has told.
+    pub fn is_running(&self) -> bool {
+        let status = self.body.status.borrow();
+        status.exit.is_none() && !status.ended
+    }
+
     /// Starts a fresh program after the last one has ended; `/tmp` is as that one left it.
     ///
     /// # Errors

@@ -131,8 +131,13 @@ async fn fail(shared: &Shared, id: &str, request: Request<Incoming>) -> Answer {
         return unknown_id();
     }
     match read_error(request).await {
-        Ok(document) if settle(shared, id, Heard::Error(document)) => accepted(),
-        Ok(_) => unknown_id(),
+        Ok(document) => {
+            if settle(shared, id, Heard::Error(document)) {
+                accepted()
+            } else {
+                unknown_id()
+            }
+        }
         Err(answer) => answer,
     }
 }
