@@ -353,6 +353,45 @@ def handler(event, context):
 }
 
 #[test]
+fn json_logs_are_one_object_a_line() {
+    let source = "import logging
+def handler(event, context):
+    logging.warning('hello %s', 'you', extra={'shade': 'blue'})
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        logging.exception('caught')
+    raise ValueError('bad\\nline')
+";
+    let mut instance = python(source)
+        .late_env("AWS_LAMBDA_LOG_FORMAT", "JSON")
+        .start("app.handler");
+    instance.error("1");
+    let log = instance.log_with("ValueError");
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(
+        (&lines[0]["message"], &lines[0]["level"]),
+        (&json!("hello you"), &json!("WARNING"))
+    );
+    assert_eq!(
+        (&lines[0]["shade"], &lines[0]["logger"]),
+        (&json!("blue"), &json!("root"))
+    );
+    assert_eq!(
+        (&lines[1]["errorType"], &lines[1]["requestId"]),
+        (&json!("ZeroDivisionError"), &json!(instance.request_id()))
+    );
+    assert_eq!(
+        (&lines[2]["errorMessage"], &lines[2]["level"]),
+        (&json!("bad\nline"), &json!("ERROR"))
+    );
+}
+
+#[test]
 fn coroutines_run_on_one_loop_and_can_be_cancelled() {
     let source = "import asyncio
 loops = set()
