@@ -195,6 +195,7 @@ function sendError(stream, error, fatal) {
 
 let requestId; // undefined until the first call, as in Lambda's log lines
 let util = null;
+let jsonLogs = false;
 
 /** Writes all of a text to a descriptor before it returns, whether the pipe is blocking or not. */
 function writeOut(fd, text) {
@@ -208,8 +209,32 @@ function writeOut(fd, text) {
   }
 }
 
+/** Lambda's JSON form: one object a line. */
+function jsonLine(level, values) {
+  const line = { timestamp: new Date().toISOString(), level, requestId, message: values[0] };
+  const plain = (_key, value) =>
+    value instanceof Error
+      ? Object.assign({ errorType: value.constructor.name, errorMessage: value.message, stackTrace: traceOf(String(value.stack)) }, value)
+      : value;
+  if (values.length !== 1) {
+    line.message = util.format.apply(util, values);
+    const error = values.find((value) => value instanceof Error);
+    if (error) Object.assign(line, plain('', error));
+  }
+  try {
+    return JSON.stringify(line, plain);
+  } catch (_) {
+    line.message = util.format.apply(util, values);
+    return JSON.stringify(line);
+  }
+}
+
 function logLine(level, values) {
   util = util || require('util');
+  if (jsonLogs) {
+    writeOut(1, jsonLine(level, values) + '\n');
+    return;
+  }
   const text = values.length === 1 && typeof values[0] === 'string' ? values[0] : util.format.apply(util, values);
   writeOut(1, new Date().toISOString() + '\t' + requestId + '\t' + level + '\t' + text + '\n');
 }
@@ -223,6 +248,10 @@ function logError(title, error) {
     return fields;
   };
   const value = isError(error) ? error : new Error(error);
+  if (jsonLogs) {
+    logLine('ERROR', [value]);
+    return;
+  }
   let text;
   try {
     text = JSON.stringify(value, plain);
@@ -233,6 +262,7 @@ function logError(title, error) {
 }
 
 function patchConsole() {
+  jsonLogs = String(process.env.AWS_LAMBDA_LOG_FORMAT).toUpperCase() === 'JSON';
   const names = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
   const lowest = Math.max(0, names.indexOf(String(process.env.AWS_LAMBDA_LOG_LEVEL).toUpperCase()));
   names.forEach((name, at) => {

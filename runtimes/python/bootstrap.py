@@ -249,7 +249,14 @@ def describe(error, request_id=""):
 
 
 def log_error(body):
-    """Lambda's text form: one `[ERROR] Type: message` line, then the trace with no-break spaces as indentation."""
+    """Lambda's text form: one `[ERROR] Type: message` line, then the trace with no-break spaces as indentation. Or JSON."""
+    if json_logs():
+        from time import gmtime, strftime
+
+        entry = {"timestamp": strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()), "level": "ERROR"}
+        entry.update(body)
+        sys.stdout.write(Encoder().encode(entry).decode("utf-8") + "\n")
+        return
     kind, message = body["errorType"], body["errorMessage"]
     lines = ["[ERROR] " + kind + (": " + message if message else ""), "Traceback (most recent call last):"]
     for entry in body["stackTrace"]:
@@ -257,6 +264,10 @@ def log_error(body):
             text = line.lstrip(" ")
             lines.append("\u00a0" * (len(line) - len(text)) + text)
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def json_logs():
+    return os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 
 
 class Now(object):
@@ -284,10 +295,9 @@ def install_logging(logging):
 
     logging.Formatter.converter = gmtime
     handler = LambdaHandler()
+    text = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
     handler.setFormatter(
-        logging.Formatter(
-            "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n", "%Y-%m-%dT%H:%M:%S"
-        )
+        json_formatter(logging) if json_logs() else logging.Formatter(text, "%Y-%m-%dT%H:%M:%S")
     )
     handler.addFilter(RequestId())
     root = logging.getLogger()
@@ -295,6 +305,37 @@ def install_logging(logging):
     level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
     if level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
         root.setLevel(level)
+
+
+def json_formatter(logging):
+    """Lambda's JSON form of a record: one object a line, with what the caller gave as `extra`."""
+    import json
+
+    usual = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "aws_request_id"}
+
+    class JsonFormatter(logging.Formatter):
+        def format(self, record):
+            whole = isinstance(record.msg, dict) and not record.args
+            entry = {
+                "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+                "level": record.levelname,
+                "message": record.msg if whole else record.getMessage(),
+                "logger": record.name,
+            }
+            if record.exc_info and record.exc_info[0] is not None:
+                import traceback
+
+                entry["stackTrace"] = traceback.format_tb(record.exc_info[2])
+                entry["errorType"] = record.exc_info[0].__name__
+                entry["errorMessage"] = str(record.exc_info[1])
+                entry["location"] = "%s:%s:%s" % (record.pathname, record.funcName, record.lineno)
+            entry["requestId"] = record.aws_request_id
+            for name, value in vars(record).items():
+                if name not in usual and value is not None:
+                    entry.setdefault(name, value)
+            return json.dumps(entry, ensure_ascii=False, default=str) + "\n"
+
+    return JsonFormatter()
 
 
 class LoggingHook(object):

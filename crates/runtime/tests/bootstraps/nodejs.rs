@@ -317,6 +317,46 @@ exports.handler = async (e) => {
 }
 
 #[test]
+fn json_logs_are_one_object_a_line_and_levels_are_kept_back() {
+    let source = "exports.handler = async () => {
+  console.debug('hidden');
+  console.log({ a: 1 });
+  console.warn('text %d', 5);
+  console.error('with', new TypeError('bad'));
+  const loop = {}; loop.loop = loop; console.log(loop);
+  throw new RangeError('end');
+};
+";
+    let function = node(source)
+        .late_env("AWS_LAMBDA_LOG_FORMAT", "JSON")
+        .late_env("AWS_LAMBDA_LOG_LEVEL", "INFO");
+    let mut instance = function.start("index.handler");
+    instance.error("1");
+    let log = instance.log_with("RangeError");
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 5, "{log}");
+    assert_eq!(
+        (&lines[0]["message"], &lines[0]["level"]),
+        (&json!({"a": 1}), &json!("INFO"))
+    );
+    assert_eq!(
+        (&lines[1]["message"], &lines[1]["requestId"]),
+        (&json!("text 5"), &json!(instance.request_id()))
+    );
+    assert_eq!(
+        (&lines[2]["errorType"], &lines[2]["errorMessage"]),
+        (&json!("TypeError"), &json!("bad"))
+    );
+    assert_eq!(
+        (&lines[4]["message"]["errorType"], &lines[4]["level"]),
+        (&json!("RangeError"), &json!("ERROR"))
+    );
+}
+
+#[test]
 fn shutdown_runs_hooks_and_a_lost_host_ends_the_process() {
     let source =
         "process.on('SIGTERM', () => { console.log('term'); setTimeout(() => console.log('cleaned'), 20); });

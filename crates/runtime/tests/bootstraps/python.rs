@@ -54,7 +54,10 @@ fn answers_are_json_as_lambda_writes_it() {
         ),
     ];
     for (result, event, expected) in cases {
-        let mut instance = started(&format!("def handler(event, context):\n    return {result}\n"));
+        let source = format!("def handler(event, context):\n    return {result}\n");
+        // the runtime decides about non-ASCII text, whichever interpreter runs it
+        let function = python(&source).late_env("AWS_EXECUTION_ENV", "AWS_Lambda_python3.11");
+        let mut instance = function.start("app.handler");
         assert_eq!(instance.data(event), expected, "{result} of {event}");
         assert_eq!(instance.data(event), expected, "{result} of {event}, again");
     }
@@ -350,6 +353,45 @@ def handler(event, context):
             );
         }
     }
+}
+
+#[test]
+fn json_logs_are_one_object_a_line() {
+    let source = "import logging
+def handler(event, context):
+    logging.warning('hello %s', 'you', extra={'shade': 'blue'})
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        logging.exception('caught')
+    raise ValueError('bad\\nline')
+";
+    let mut instance = python(source)
+        .late_env("AWS_LAMBDA_LOG_FORMAT", "JSON")
+        .start("app.handler");
+    instance.error("1");
+    let log = instance.log_with("ValueError");
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(
+        (&lines[0]["message"], &lines[0]["level"]),
+        (&json!("hello you"), &json!("WARNING"))
+    );
+    assert_eq!(
+        (&lines[0]["shade"], &lines[0]["logger"]),
+        (&json!("blue"), &json!("root"))
+    );
+    assert_eq!(
+        (&lines[1]["errorType"], &lines[1]["requestId"]),
+        (&json!("ZeroDivisionError"), &json!(instance.request_id()))
+    );
+    assert_eq!(
+        (&lines[2]["errorMessage"], &lines[2]["level"]),
+        (&json!("bad\nline"), &json!("ERROR"))
+    );
 }
 
 #[test]
