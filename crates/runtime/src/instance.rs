@@ -198,7 +198,14 @@ impl Instance {
         };
         match heard {
             Heard::Answer(payload) => Reply::Answer(payload),
-            Heard::Error(document) => Reply::Error(document),
+            Heard::Error(document) => {
+                let (document, fatal) = read_remark(document);
+                if fatal {
+                    // It said that it will exit: no other call may reach it.
+                    self.exit_soon().await;
+                }
+                Reply::Error(document)
+            }
             Heard::TooLarge(size) => {
                 // What is left of the answer would be taken for the next one.
                 if matches!(self.link, Link::Framed(_)) {
@@ -303,6 +310,19 @@ impl Instance {
             self.sampled = Some(Instant::now());
         }
     }
+}
+
+/// Takes our own member `flint` out of an error document, and says whether it announces the end of the process.
+fn read_remark(document: Bytes) -> (Bytes, bool) {
+    if !document.windows(7).any(|window| window == b"\"flint\"") {
+        return (document, false);
+    }
+    let Ok(mut body) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&document) else {
+        return (document, false);
+    };
+    let Some(remark) = body.remove("flint") else { return (document, false) };
+    let fatal = remark["fatal"] == true;
+    (serde_json::to_vec(&body).map_or(document, Bytes::from), fatal)
 }
 
 /// What the runtime says to the call. Through the Runtime API a dying process leaves no closed socket behind, so its exit

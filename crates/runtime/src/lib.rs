@@ -4,6 +4,7 @@
 //! time is up the processes are really gone. Leaves to others: when to start and stop instances (`engine`), and what a
 //! reply means to the caller.
 
+pub mod bootstrap;
 mod channel;
 pub mod config;
 mod discover;
