@@ -53,6 +53,12 @@ pub enum Error {
         /// What must stay unreserved.
         minimum: u32,
     },
+    /// More tags than a function may have.
+    #[error("a function has at most {limit} tags; remove some first")]
+    TooManyTags {
+        /// The limit.
+        limit: usize,
+    },
     /// A package cannot be accepted.
     #[error("package refused: {0}")]
     BadPackage(String),
@@ -118,7 +124,9 @@ impl Error {
             | Self::StillPending
             | Self::VersionInUse { .. } => Code::Conflict,
             Self::RevisionMismatch => Code::PreconditionFailed,
-            Self::CodeMismatch { .. } | Self::ReservationTooLarge { .. } => Code::InvalidParameter,
+            Self::CodeMismatch { .. } | Self::ReservationTooLarge { .. } | Self::TooManyTags { .. } => {
+                Code::InvalidParameter
+            }
             Self::BadPackage(_) | Self::UnzippedTooLarge { .. } => Code::BadPackage,
             Self::PackageDamaged { .. } => Code::PackageDamaged,
             Self::Io { .. }
