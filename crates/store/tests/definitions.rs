@@ -120,7 +120,7 @@ async fn a_function_is_created_settled_updated_and_published() {
     ));
     assert!(matches!(
         store.update_latest(update("f", "x")).await,
-        Err(Error::UpdateInProgress)
+        Err(Error::StillPending)
     ));
     settle(&store, &function.id, &latest.revision).await;
 
