@@ -1,1 +1,148 @@
-//! Management API server.
+//! The management API: AWS Lambda's functions API and the parts of `/api/v1` that need only the store.
+//!
+//! Guarantees: every path of the service model gets an answer in AWS's form, also the ones not offered; nothing that a
+//! client sends leads to a 5xx; writes are decided inside the store's commands, never on what was read before. Leaves to
+//! others: who is calling (`auth`), making packages ready and settling versions (`engine`), invoking (`gateway`).
+
+mod account;
+mod alias;
+mod answer;
+mod code;
+mod code_signing;
+mod concurrency;
+mod config;
+mod configuration;
+mod error;
+mod event_invoke;
+mod function;
+mod function_update;
+mod link;
+mod marker;
+mod merge;
+mod recursion;
+mod request;
+mod routes;
+mod server;
+mod tag;
+mod target;
+mod version;
+
+use bytes::Bytes;
+use flint_model::{AccountId, limits};
+use flint_store::Store;
+use http::header::HeaderValue;
+use http::request::Parts;
+use http_body_util::Full;
+use tokio::sync::OnceCell;
+
+pub use config::Config;
+pub use error::Error;
+pub use routes::{Operation, ROUTES, Route};
+
+use request::Request;
+
+/// What every call answers.
+pub type Response = http::Response<Full<Bytes>>;
+type Result<T> = std::result::Result<T, Error>;
+
+/// Largest body that a listener must let through to `handle`: one byte more than is accepted, so that the refusal can
+/// name the operation.
+pub const BODY_LIMIT: usize = limits::CREATE_REQUEST + 1;
+
+/// Who is calling, as authentication found out.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The account in whose name the call is made.
+    pub tenant: AccountId,
+}
+
+/// The management API of one server.
+#[derive(Debug)]
+pub struct Admin {
+    config: Config,
+    store: Store,
+    link_secret: OnceCell<Vec<u8>>,
+}
+
+impl Admin {
+    /// Takes what it works with; no I/O.
+    pub fn new(config: Config, store: Store) -> Self {
+        Self {
+            config,
+            store,
+            link_secret: OnceCell::new(),
+        }
+    }
+
+    /// Whether a path belongs to this API. Invocations do not.
+    pub fn serves(&self, parts: &Parts) -> bool {
+        routes::find(&parts.method, parts.uri.path()).is_some()
+    }
+
+    /// Answers a request that proves itself by its own signature (the download of a package): such a link is opened
+    /// without credentials. `None` for any other request, which must be authenticated first.
+    pub async fn handle_signed_link(&self, parts: &Parts) -> Option<Response> {
+        let found = routes::find(&parts.method, parts.uri.path())?;
+        if found.operation != Operation::DownloadCode {
+            return None;
+        }
+        let request = Request::new(found.captures, parts, Bytes::new());
+        Some(finish(self.download_code(&request).await))
+    }
+
+    /// Answers a request of an authenticated caller. Never fails: what goes wrong is an answer too.
+    pub async fn handle(&self, caller: &Caller, parts: Parts, body: Bytes) -> Response {
+        finish(self.route(caller, &parts, body).await)
+    }
+
+    async fn route(&self, caller: &Caller, parts: &Parts, body: Bytes) -> Result<Response> {
+        let found = routes::find(&parts.method, parts.uri.path()).ok_or_else(|| {
+            Error::NoRoute(parts.method.clone(), parts.uri.path().chars().take(200).collect())
+        })?;
+        let operation = found.operation;
+        request::check_size(operation, body.len())?;
+        let request = Request::new(found.captures, parts, body);
+        match operation {
+            Operation::CreateFunction => self.create_function(caller, &request).await,
+            Operation::GetFunction => self.get_function(caller, &request).await,
+            Operation::GetFunctionConfiguration => self.get_function_configuration(caller, &request).await,
+            Operation::UpdateFunctionCode => self.update_function_code(caller, &request).await,
+            Operation::UpdateFunctionConfiguration => {
+                self.update_function_configuration(caller, &request).await
+            }
+            Operation::DeleteFunction => self.delete_function(caller, &request).await,
+            Operation::ListFunctions => self.list_functions(caller, &request).await,
+            Operation::PublishVersion => self.publish_version(caller, &request).await,
+            Operation::ListVersionsByFunction => self.list_versions(caller, &request).await,
+            Operation::CreateAlias => self.create_alias(caller, &request).await,
+            Operation::GetAlias => self.get_alias(caller, &request).await,
+            Operation::UpdateAlias => self.update_alias(caller, &request).await,
+            Operation::DeleteAlias => self.delete_alias(caller, &request).await,
+            Operation::ListAliases => self.list_aliases(caller, &request).await,
+            Operation::PutFunctionConcurrency => self.put_concurrency(caller, &request).await,
+            Operation::GetFunctionConcurrency => self.get_concurrency(caller, &request).await,
+            Operation::DeleteFunctionConcurrency => self.delete_concurrency(caller, &request).await,
+            Operation::TagResource => self.tag_resource(caller, &request).await,
+            Operation::UntagResource => self.untag_resource(caller, &request).await,
+            Operation::ListTags => self.list_tags(caller, &request).await,
+            Operation::GetAccountSettings => self.account_settings(caller).await,
+            Operation::PutFunctionRecursionConfig => self.put_recursion(caller, &request).await,
+            Operation::GetFunctionRecursionConfig => self.get_recursion(caller, &request).await,
+            Operation::GetFunctionCodeSigningConfig => self.get_code_signing(caller, &request).await,
+            Operation::GetFunctionEventInvokeConfig => self.get_event_invoke(caller, &request).await,
+            Operation::DownloadCode => self.download_code(&request).await,
+            Operation::GetServer => self.server_info(caller).await,
+            Operation::NotOffered(name) => Err(Error::NotOffered(name)),
+        }
+    }
+}
+
+/// Gives every answer, good or bad, its request id.
+fn finish(result: Result<Response>) -> Response {
+    let mut response = result.unwrap_or_else(|error| error.into_response());
+    let id = uuid::Uuid::new_v4().to_string();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-amzn-requestid", value);
+    }
+    response
+}

@@ -1,1 +1,27 @@
-//! JSON shapes of the management APIs, shared by server and CLI.
+//! The JSON shapes of the management APIs, shared by server and CLI, and the constraints on what clients send.
+//!
+//! Guarantees: member names, defaults and texts are those of AWS Lambda's API (`2015-03-31` service model and recorded
+//! answers); what a client may send is checked here, without knowing what is stored. Leaves to others: HTTP, identity,
+//! everything that depends on state.
+
+pub mod account;
+pub mod alias;
+pub mod body;
+pub mod code_signing;
+pub mod concurrency;
+mod error;
+pub mod function;
+pub mod log;
+pub mod recursion;
+pub mod runtime;
+pub mod server;
+pub mod settings;
+pub mod tag;
+pub mod time;
+pub mod validate;
+pub mod version;
+
+pub use error::{CODE_HEADER, Error, ErrorBody, TYPE_HEADER};
+
+/// Result of reading or checking a request.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -98,9 +98,16 @@ fn put(connection: &Connection, function: &Function, alias: &Alias) -> Result<()
     changes::record_function(connection, &function.tenant, &function.id)
 }
 
-/// Every version that an alias leads to must exist.
+/// Every version that an alias leads to must exist, and shares go to another version than its own.
 fn check_targets(connection: &Connection, function: &Function, alias: &Alias) -> Result<()> {
     version::get(connection, function, alias.version)?;
+    if alias.version == VersionNumber::Latest && !alias.weights.0.is_empty() {
+        return Err(Error::LatestShared);
+    }
+    let own = alias.version.to_string();
+    if alias.weights.0.contains_key(&own) {
+        return Err(Error::SharedWithItself(own));
+    }
     for number in alias.weights.0.keys() {
         let parsed = VersionNumber::parse(number).ok_or_else(|| Error::VersionNotFound(number.clone()))?;
         version::get(connection, function, parsed)?;

@@ -47,11 +47,23 @@ pub enum Error {
         /// The aliases.
         aliases: Vec<String>,
     },
+    /// `$LATEST` changes, so an alias cannot divide its calls between it and another version.
+    #[error("$LATEST cannot share an alias; publish a version first")]
+    LatestShared,
+    /// An alias gives a share to the version that it leads to anyway.
+    #[error("version {0} is what the alias leads to; give the share to another version")]
+    SharedWithItself(String),
     /// The reservation would leave too little unreserved.
     #[error("the reservation would leave less than {minimum} of the account's concurrency unreserved")]
     ReservationTooLarge {
         /// What must stay unreserved.
         minimum: u32,
+    },
+    /// More tags than a function may have.
+    #[error("a function has at most {limit} tags; remove some first")]
+    TooManyTags {
+        /// The limit.
+        limit: usize,
     },
     /// A package cannot be accepted.
     #[error("package refused: {0}")]
@@ -118,7 +130,11 @@ impl Error {
             | Self::StillPending
             | Self::VersionInUse { .. } => Code::Conflict,
             Self::RevisionMismatch => Code::PreconditionFailed,
-            Self::CodeMismatch { .. } | Self::ReservationTooLarge { .. } => Code::InvalidParameter,
+            Self::LatestShared
+            | Self::SharedWithItself(_)
+            | Self::CodeMismatch { .. }
+            | Self::ReservationTooLarge { .. }
+            | Self::TooManyTags { .. } => Code::InvalidParameter,
             Self::BadPackage(_) | Self::UnzippedTooLarge { .. } => Code::BadPackage,
             Self::PackageDamaged { .. } => Code::PackageDamaged,
             Self::Io { .. }

@@ -55,43 +55,17 @@ pub(crate) fn by_name(connection: &Connection, tenant: &AccountId, name: &str) -
 impl Store {
     /// Creates a function with its `$LATEST`, state `Pending`.
     pub async fn create_function(&self, new: NewFunction) -> Result<(Function, Version)> {
+        self.write(move |connection| create(connection, new)).await
+    }
+
+    /// Creates a function and publishes version 1 in the same transaction; returns that version. Both are `Pending`, and
+    /// settling `$LATEST` settles version 1 too.
+    pub async fn create_published_function(&self, new: NewFunction) -> Result<(Function, Version)> {
         self.write(move |connection| {
-            let function = Function {
-                tenant: new.tenant,
-                id: FunctionId::generate(),
-                name: new.name,
-                created_ms: new.now_ms,
-                reserved_concurrency: None,
-                tags: new.tags,
-            };
-            let inserted = connection
-                .prepare_cached(
-                    "INSERT INTO functions (tenant, id, name, created_ms, tags, last_version)
-                     VALUES ($1, $2, $3, $4, $5, 0) ON CONFLICT (tenant, name) DO NOTHING",
-                )?
-                .execute(params![
-                    function.tenant.as_str(),
-                    function.id.as_str(),
-                    function.name,
-                    function.created_ms,
-                    serde_json::to_string(&function.tags)?
-                ])?;
-            if inserted == 0 {
-                return Err(Error::FunctionExists(function.name));
-            }
-            let latest = Version {
-                number: VersionNumber::Latest,
-                config: new.config,
-                code: new.code,
-                state: State::Pending,
-                last_update: LastUpdate::Creating,
-                revision: RevisionId::generate(),
-                modified_ms: new.now_ms,
-                frozen_description: None,
-            };
-            version::put(connection, &function, &latest)?;
-            changes::record_function(connection, &function.tenant, &function.id)?;
-            Ok((function, latest))
+            let now_ms = new.now_ms;
+            let (function, latest) = create(connection, new)?;
+            let published = version::publish_now(connection, &function, latest, None, now_ms)?;
+            Ok((function, published))
         })
         .await
     }
@@ -127,6 +101,34 @@ impl Store {
         .await
     }
 
+    /// Every version of every function of a tenant, in the order of names and numbers (`$LATEST` first), after one of them.
+    pub async fn list_all_versions(
+        &self,
+        tenant: AccountId,
+        after: Option<(String, VersionNumber)>,
+        limit: usize,
+    ) -> Result<Vec<(Function, Version)>> {
+        self.read(move |connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT f.tenant, f.id, f.name, f.created_ms, f.reserved_concurrency, f.tags, v.number, v.document
+                 FROM functions f JOIN versions v ON v.tenant = f.tenant AND v.function_id = f.id
+                 WHERE f.tenant = $1 AND (f.name > $2 OR (f.name = $2 AND v.number > $3))
+                 ORDER BY f.name, v.number LIMIT $4",
+            )?;
+            let (name, number) = after.map_or((String::new(), -1), |(name, number)| (name, number.as_key()));
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut rows = query.query(params![tenant.as_str(), name, number, limit])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let number = VersionNumber::from_key(row.get(6)?);
+                let document: String = row.get(7)?;
+                found.push((from_row(row)?, version::parse(&document, number)?));
+            }
+            Ok(found)
+        })
+        .await
+    }
+
     /// Number of functions of a tenant, and the bytes of their packages (each version counted).
     pub async fn usage(&self, tenant: AccountId) -> Result<(u64, u64)> {
         self.read(move |connection| {
@@ -154,14 +156,14 @@ impl Store {
         .await
     }
 
-    /// Replaces the tags by what `change` makes of them.
+    /// Replaces the tags by what `change` makes of them, unless it refuses. As on AWS, `$LATEST` gets a new revision.
     pub async fn change_tags<F>(&self, tenant: AccountId, name: String, change: F) -> Result<Function>
     where
-        F: FnOnce(&mut BTreeMap<String, String>) + Send + 'static,
+        F: FnOnce(&mut BTreeMap<String, String>) -> Result<()> + Send + 'static,
     {
         self.write(move |connection| {
             let mut function = by_name(connection, &tenant, &name)?;
-            change(&mut function.tags);
+            change(&mut function.tags)?;
             connection
                 .prepare_cached("UPDATE functions SET tags = $1 WHERE tenant = $2 AND id = $3")?
                 .execute(params![
@@ -169,6 +171,11 @@ impl Store {
                     tenant.as_str(),
                     function.id.as_str()
                 ])?;
+            let mut latest = version::get(connection, &function, VersionNumber::Latest)?;
+            latest.revision = RevisionId::generate();
+            version::put(connection, &function, &latest)?;
+            // Whoever settles `$LATEST` just now holds the old revision and must read the new one.
+            changes::record_function(connection, &tenant, &function.id)?;
             Ok(function)
         })
         .await
@@ -216,6 +223,45 @@ impl Store {
         })
         .await
     }
+}
+
+fn create(connection: &Connection, new: NewFunction) -> Result<(Function, Version)> {
+    let function = Function {
+        tenant: new.tenant,
+        id: FunctionId::generate(),
+        name: new.name,
+        created_ms: new.now_ms,
+        reserved_concurrency: None,
+        tags: new.tags,
+    };
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO functions (tenant, id, name, created_ms, tags, last_version)
+             VALUES ($1, $2, $3, $4, $5, 0) ON CONFLICT (tenant, name) DO NOTHING",
+        )?
+        .execute(params![
+            function.tenant.as_str(),
+            function.id.as_str(),
+            function.name,
+            function.created_ms,
+            serde_json::to_string(&function.tags)?
+        ])?;
+    if inserted == 0 {
+        return Err(Error::FunctionExists(function.name));
+    }
+    let latest = Version {
+        number: VersionNumber::Latest,
+        config: new.config,
+        code: new.code,
+        state: State::Pending,
+        last_update: LastUpdate::Creating,
+        revision: RevisionId::generate(),
+        modified_ms: new.now_ms,
+        frozen_description: None,
+    };
+    version::put(connection, &function, &latest)?;
+    changes::record_function(connection, &function.tenant, &function.id)?;
+    Ok((function, latest))
 }
 
 fn reserved_by_others(connection: &Connection, function: &Function) -> Result<u64> {

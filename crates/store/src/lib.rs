@@ -10,6 +10,7 @@ mod error;
 mod function;
 pub mod package;
 mod queue_writer;
+mod recursion;
 mod registered;
 mod schema;
 mod setting;
@@ -29,7 +30,7 @@ pub use function::NewFunction;
 pub use package::Packages;
 pub use registered::RegisteredRuntime;
 pub use snapshot::FunctionRow;
-pub use version::{Publish, Settled, UpdateLatest};
+pub use version::{ChangeLatest, Publish, Settled, UpdateLatest};
 
 use queue_writer::Writer;
 

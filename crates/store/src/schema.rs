@@ -25,6 +25,11 @@ CREATE TABLE aliases (
 CREATE TABLE changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL);
 CREATE TABLE registered_runtimes (name TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+", "
+CREATE TABLE recursion (
+    tenant TEXT NOT NULL, function_id TEXT NOT NULL, recursive_loop TEXT NOT NULL,
+    PRIMARY KEY (tenant, function_id),
+    FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
 "];
 
 /// Brings a database up to date in one transaction; refuses one that a newer release wrote.

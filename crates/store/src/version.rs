@@ -1,4 +1,6 @@
-//! Versions: `$LATEST` and its updates, publishing, settling, deletion.
+//! Versions: `$LATEST` and its updates, settling, deletion; publishing is in `version/publish.rs`.
+
+mod publish;
 
 use flint_model::version::{LastUpdate, State};
 use flint_model::{
@@ -7,6 +9,9 @@ use flint_model::{
 use rusqlite::{Connection, params};
 
 use crate::{Error, Result, Store, changes, function};
+
+pub use publish::Publish;
+pub(crate) use publish::publish_now;
 
 /// New code or configuration for `$LATEST`.
 #[derive(Debug)]
@@ -25,19 +30,17 @@ pub struct UpdateLatest {
     pub now_ms: UnixMillis,
 }
 
-/// A publish request.
+/// A change of `$LATEST` that is worked out where it is written.
 #[derive(Debug)]
-pub struct Publish {
+pub struct ChangeLatest {
     /// Owner.
     pub tenant: AccountId,
     /// Function name.
     pub name: String,
-    /// Refuse unless this is the latest revision of `$LATEST`.
+    /// Refuse unless this is the latest revision.
     pub revision: Option<RevisionId>,
-    /// Refuse unless `$LATEST` has this code: (as the caller wrote it, hexadecimal).
-    pub code_sha256: Option<(String, String)>,
-    /// Description of the new version; `None` keeps that of `$LATEST`.
-    pub description: Option<String>,
+    /// Publish the result at once.
+    pub publish: bool,
     /// The time now.
     pub now_ms: UnixMillis,
 }
@@ -156,6 +159,28 @@ impl Store {
     /// Replaces code or configuration of `$LATEST`; it is then `InProgress` until settled. Refused while an update is in
     /// progress or the function is still being created.
     pub async fn update_latest(&self, update: UpdateLatest) -> Result<(Function, Version)> {
+        let change = ChangeLatest {
+            tenant: update.tenant,
+            name: update.name,
+            revision: update.revision,
+            publish: false,
+            now_ms: update.now_ms,
+        };
+        let (code, config) = (update.code, update.config);
+        self.change_latest(change, move |latest| {
+            latest.code = code.unwrap_or(latest.code.clone());
+            latest.config = config.unwrap_or(latest.config.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes `$LATEST` in place, within the transaction that read it, so that two updates at the same time cannot undo
+    /// each other. With `publish` the result is published too, `Pending`, and that version is returned.
+    pub async fn change_latest<F>(&self, update: ChangeLatest, change: F) -> Result<(Function, Version)>
+    where
+        F: FnOnce(&mut Version) -> Result<()> + Send + 'static,
+    {
         self.write(move |connection| {
             let function = function::by_name(connection, &update.tenant, &update.name)?;
             let mut latest = get(connection, &function, VersionNumber::Latest)?;
@@ -165,20 +190,21 @@ impl Store {
             {
                 return Err(Error::RevisionMismatch);
             }
-            if latest.state == State::Pending || latest.last_update == LastUpdate::InProgress {
+            if latest.state == State::Pending {
+                return Err(Error::StillPending);
+            }
+            if latest.last_update == LastUpdate::InProgress {
                 return Err(Error::UpdateInProgress);
             }
-            if let Some(code) = update.code {
-                latest.code = code;
-            }
-            if let Some(config) = update.config {
-                latest.config = config;
-            }
+            change(&mut latest)?;
             latest.last_update = LastUpdate::InProgress;
             latest.revision = RevisionId::generate();
             latest.modified_ms = update.now_ms;
             put(connection, &function, &latest)?;
             changes::record_function(connection, &function.tenant, &function.id)?;
+            if update.publish {
+                latest = publish_now(connection, &function, latest, None, update.now_ms)?;
+            }
             Ok((function, latest))
         })
         .await
@@ -198,76 +224,25 @@ impl Store {
             let Some(row) = crate::snapshot::load(connection, &tenant, &id)? else {
                 return Ok(false);
             };
-            let found = row
-                .versions
-                .into_iter()
-                .find(|v| v.number == number && v.revision == revision);
-            let Some(mut version) = found else {
+            let (found, published): (Vec<_>, Vec<_>) =
+                row.versions.into_iter().partition(|other| other.number == number);
+            let Some(mut version) = found.into_iter().find(|version| version.revision == revision) else {
                 return Ok(false);
             };
-            match settled {
-                Settled::Ready(manifest) => {
-                    version.code.manifest = manifest;
-                    version.state = State::Active;
-                    version.last_update = LastUpdate::Successful;
-                }
-                Settled::Failed(reason) if version.state == State::Active => {
-                    version.last_update = LastUpdate::Failed(reason);
-                }
-                Settled::Failed(reason) => {
-                    version.state = State::Failed(reason.clone());
-                    version.last_update = LastUpdate::Failed(reason);
+            settle(&mut version, &settled);
+            put(connection, &row.function, &version)?;
+            if number == VersionNumber::Latest {
+                // Versions that were published while `$LATEST` was not ready stand or fall with it.
+                let waiting = |other: &Version| {
+                    other.state == State::Pending && other.code.sha256 == version.code.sha256
+                };
+                for mut published in published.into_iter().filter(waiting) {
+                    settle(&mut published, &settled);
+                    put(connection, &row.function, &published)?;
                 }
             }
-            version.revision = RevisionId::generate();
-            put(connection, &row.function, &version)?;
             changes::record_function(connection, &tenant, &id)?;
             Ok(true)
-        })
-        .await
-    }
-
-    /// Publishes `$LATEST`. When neither code nor configuration changed since the last publish, that version is returned.
-    pub async fn publish_version(&self, publish: Publish) -> Result<(Function, Version)> {
-        self.write(move |connection| {
-            let function = function::by_name(connection, &publish.tenant, &publish.name)?;
-            let latest = get(connection, &function, VersionNumber::Latest)?;
-            if publish
-                .revision
-                .is_some_and(|revision| revision != latest.revision)
-            {
-                return Err(Error::RevisionMismatch);
-            }
-            if let Some((given, hexadecimal)) = publish.code_sha256
-                && hexadecimal != latest.code.sha256
-            {
-                return Err(Error::CodeMismatch {
-                    given,
-                    current: latest.code.sha256,
-                });
-            }
-            match (&latest.state, &latest.last_update) {
-                (State::Pending, _) => return Err(Error::StillPending),
-                (_, LastUpdate::InProgress) => return Err(Error::UpdateInProgress),
-                _ => {}
-            }
-            let last: i64 = connection
-                .prepare_cached("SELECT last_version FROM functions WHERE tenant = $1 AND id = $2")?
-                .query_row(params![function.tenant.as_str(), function.id.as_str()], |row| {
-                    row.get(0)
-                })?;
-            if let Ok(previous) = get(connection, &function, VersionNumber::from_key(last.max(1)))
-                && same_release(&previous, &latest)
-            {
-                return Ok((function, previous));
-            }
-            let version = freeze(latest, last + 1, publish.description, publish.now_ms);
-            put(connection, &function, &version)?;
-            connection
-                .prepare_cached("UPDATE functions SET last_version = $1 WHERE tenant = $2 AND id = $3")?
-                .execute(params![last + 1, function.tenant.as_str(), function.id.as_str()])?;
-            changes::record_function(connection, &function.tenant, &function.id)?;
-            Ok((function, version))
         })
         .await
     }
@@ -298,30 +273,19 @@ impl Store {
     }
 }
 
-/// Whether `$LATEST` is what it was when the version was published; a description given with the publish does not count.
-fn same_release(published: &Version, latest: &Version) -> bool {
-    let mut config = latest.config.clone();
-    let described = published
-        .frozen_description
-        .as_ref()
-        .unwrap_or(&published.config.description);
-    let same_description = *described == config.description;
-    config.description.clone_from(&published.config.description);
-    same_description && published.code.sha256 == latest.code.sha256 && published.config == config
-}
-
-fn freeze(latest: Version, number: i64, description: Option<String>, now_ms: UnixMillis) -> Version {
-    let mut config = latest.config;
-    let frozen_description = Some(config.description.clone());
-    config.description = description.unwrap_or(config.description);
-    Version {
-        number: VersionNumber::from_key(number),
-        config,
-        code: latest.code,
-        state: latest.state,
-        last_update: LastUpdate::Successful,
-        revision: RevisionId::generate(),
-        modified_ms: now_ms,
-        frozen_description,
+fn settle(version: &mut Version, settled: &Settled) {
+    match settled {
+        Settled::Ready(manifest) => {
+            version.code.manifest.clone_from(manifest);
+            version.state = State::Active;
+            version.last_update = LastUpdate::Successful;
+        }
+        Settled::Failed(reason) => {
+            if version.state != State::Active {
+                version.state = State::Failed(reason.clone());
+            }
+            version.last_update = LastUpdate::Failed(reason.clone());
+        }
     }
+    version.revision = RevisionId::generate();
 }

@@ -8,7 +8,9 @@ use flint_model::config::{LoggingConfig, PackageType};
 use flint_model::runtime::RuntimeId;
 use flint_model::version::{LastUpdate, State};
 use flint_model::{AccountId, CodeRef, RevisionId, VersionConfig, VersionNumber};
-use flint_store::{AliasUpdate, Config, Error, NewAlias, NewFunction, Publish, Settled, Store, UpdateLatest};
+use flint_store::{
+    AliasUpdate, ChangeLatest, Config, Error, NewAlias, NewFunction, Publish, Settled, Store, UpdateLatest,
+};
 
 fn tenant() -> AccountId {
     AccountId::from_trusted("111111111111")
@@ -118,7 +120,7 @@ async fn a_function_is_created_settled_updated_and_published() {
     ));
     assert!(matches!(
         store.update_latest(update("f", "x")).await,
-        Err(Error::UpdateInProgress)
+        Err(Error::StillPending)
     ));
     settle(&store, &function.id, &latest.revision).await;
 
@@ -350,4 +352,123 @@ fn parameters_of_every_statement_appear_in_order() {
         }
     }
     assert!(statements > 20);
+}
+
+#[tokio::test]
+async fn a_version_published_with_its_function_settles_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    let (function, one) = store.create_published_function(new_function("f")).await.unwrap();
+    assert_eq!(
+        (one.number, &one.state),
+        (VersionNumber::Number(1), &State::Pending)
+    );
+    let (_, latest) = store
+        .version(tenant(), "f".into(), VersionNumber::Latest)
+        .await
+        .unwrap();
+    settle(&store, &function.id, &latest.revision).await;
+    let (_, settled) = store
+        .version(tenant(), "f".into(), VersionNumber::Number(1))
+        .await
+        .unwrap();
+    assert_eq!(
+        (settled.state, settled.last_update),
+        (State::Active, LastUpdate::Successful)
+    );
+    assert_ne!(settled.revision, one.revision);
+    assert_eq!(settled.code.manifest, "m");
+    // Nothing changed since, so the next publish is the same version.
+    let (_, again) = store.publish_version(publish("f")).await.unwrap();
+    assert_eq!(again.number, VersionNumber::Number(1));
+}
+
+#[tokio::test]
+async fn an_update_is_worked_out_from_what_is_stored_and_can_publish() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    active(&store, "f").await;
+    let change = ChangeLatest {
+        tenant: tenant(),
+        name: "f".into(),
+        revision: None,
+        publish: true,
+        now_ms: 5,
+    };
+    let describe = |latest: &mut flint_model::Version| {
+        latest.config.description.push_str("more");
+        latest.code = code(2);
+        Ok(())
+    };
+    let (function, published) = store.change_latest(change, describe).await.unwrap();
+    assert_eq!(
+        (published.number, &published.state),
+        (VersionNumber::Number(1), &State::Pending)
+    );
+    assert_eq!(published.config.description, "more");
+    let (_, latest) = store
+        .version(tenant(), "f".into(), VersionNumber::Latest)
+        .await
+        .unwrap();
+    assert_eq!(latest.last_update, LastUpdate::InProgress);
+    settle(&store, &function.id, &latest.revision).await;
+    let (_, one) = store
+        .version(tenant(), "f".into(), VersionNumber::Number(1))
+        .await
+        .unwrap();
+    assert_eq!(one.state, State::Active);
+}
+
+#[tokio::test]
+async fn tags_give_a_new_revision_and_a_refused_change_leaves_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    active(&store, "f").await;
+    let latest = |store: Store| async move {
+        store
+            .version(tenant(), "f".into(), VersionNumber::Latest)
+            .await
+            .unwrap()
+            .1
+            .revision
+    };
+    let before = latest(store.clone()).await;
+    store
+        .change_tags(tenant(), "f".into(), |tags| {
+            tags.insert("a".into(), "b".into());
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let after = latest(store.clone()).await;
+    assert_ne!(before, after);
+    let refused = store
+        .change_tags(tenant(), "f".into(), |tags| {
+            tags.clear();
+            Err(Error::TooManyTags { limit: 50 })
+        })
+        .await;
+    assert!(matches!(refused, Err(Error::TooManyTags { .. })));
+    assert_eq!(latest(store.clone()).await, after);
+    assert_eq!(store.function(tenant(), "f".into()).await.unwrap().tags.len(), 1);
+}
+
+#[tokio::test]
+async fn all_versions_are_listed_page_by_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    for name in ["a", "b"] {
+        store.create_published_function(new_function(name)).await.unwrap();
+    }
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.list_all_versions(tenant(), after.take(), 1).await.unwrap();
+        let Some((function, version)) = page.first() else {
+            break;
+        };
+        seen.push(format!("{}:{}", function.name, version.number));
+        after = Some((function.name.clone(), version.number));
+    }
+    assert_eq!(seen, ["a:$LATEST", "a:1", "b:$LATEST", "b:1"]);
 }

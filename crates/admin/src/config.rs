@@ -1,0 +1,44 @@
+//! Configuration of the management API.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use flint_model::{UnixMillis, limits};
+
+/// What the API says about the server, and the limits it applies.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Region in every ARN. Functions of other regions are refused.
+    pub region: String,
+    /// Account in ARNs of things that belong to the server itself.
+    pub account_id: String,
+    /// Where clients reach this server, without a slash at the end: package links start with it.
+    pub public_base_url: String,
+    /// Concurrency of an account, all functions together (1,000 as on AWS).
+    pub account_concurrency: u32,
+    /// Bytes of packages that an account may store (75 GB as on AWS).
+    pub total_code_size: u64,
+    /// How long a package link holds, in seconds (ten minutes as on AWS).
+    pub link_seconds: i64,
+    /// The clock.
+    pub now: fn() -> UnixMillis,
+}
+
+impl Config {
+    /// AWS's defaults for a server.
+    pub fn new(region: &str, account_id: &str, public_base_url: &str) -> Self {
+        Self {
+            region: region.to_owned(),
+            account_id: account_id.to_owned(),
+            public_base_url: public_base_url.trim_end_matches('/').to_owned(),
+            account_concurrency: limits::ACCOUNT_CONCURRENCY,
+            total_code_size: 80_530_636_800,
+            link_seconds: 600,
+            now: system_now,
+        }
+    }
+}
+
+fn system_now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis::try_from(since.as_millis()).unwrap_or(UnixMillis::MAX)
+}

@@ -1,0 +1,215 @@
+//! The routing table: every operation of the service model besides the invocations, and our own paths.
+//!
+//! Matching is by segments of the path as it came, still percent-encoded, so that an encoded slash stays inside its
+//! segment.
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the service model")]
+pub enum Operation {
+    CreateFunction,
+    GetFunction,
+    GetFunctionConfiguration,
+    UpdateFunctionCode,
+    UpdateFunctionConfiguration,
+    DeleteFunction,
+    ListFunctions,
+    PublishVersion,
+    ListVersionsByFunction,
+    CreateAlias,
+    GetAlias,
+    UpdateAlias,
+    DeleteAlias,
+    ListAliases,
+    PutFunctionConcurrency,
+    GetFunctionConcurrency,
+    DeleteFunctionConcurrency,
+    TagResource,
+    UntagResource,
+    ListTags,
+    GetAccountSettings,
+    PutFunctionRecursionConfig,
+    GetFunctionRecursionConfig,
+    GetFunctionCodeSigningConfig,
+    GetFunctionEventInvokeConfig,
+    /// `/api/v1`: a package, by a signed link.
+    DownloadCode,
+    /// `/api/v1`: the server.
+    GetServer,
+    /// An operation of the service model that this server does not offer; its name.
+    NotOffered(&'static str),
+}
+
+impl Operation {
+    /// Name in the service model.
+    pub fn name(self) -> String {
+        match self {
+            Self::NotOffered(name) => name.to_owned(),
+            offered => format!("{offered:?}"),
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Method.
+    pub method: Method,
+    /// Path; `{Name}` stands for one segment.
+    pub path: &'static str,
+    /// What it leads to.
+    pub operation: Operation,
+}
+
+const fn route(method: Method, path: &'static str, operation: Operation) -> Route {
+    Route {
+        method,
+        path,
+        operation,
+    }
+}
+
+const fn later(method: Method, path: &'static str, name: &'static str) -> Route {
+    route(method, path, Operation::NotOffered(name))
+}
+
+const GET: Method = Method::GET;
+const PUT: Method = Method::PUT;
+const POST: Method = Method::POST;
+const DELETE: Method = Method::DELETE;
+
+/// All routes. The first that matches counts.
+#[rustfmt::skip]
+pub static ROUTES: &[Route] = &[
+    route(POST, "/2015-03-31/functions", Operation::CreateFunction),
+    route(GET, "/2015-03-31/functions", Operation::ListFunctions),
+    route(GET, "/2015-03-31/functions/{FunctionName}", Operation::GetFunction),
+    route(DELETE, "/2015-03-31/functions/{FunctionName}", Operation::DeleteFunction),
+    route(GET, "/2015-03-31/functions/{FunctionName}/configuration", Operation::GetFunctionConfiguration),
+    route(PUT, "/2015-03-31/functions/{FunctionName}/configuration", Operation::UpdateFunctionConfiguration),
+    route(PUT, "/2015-03-31/functions/{FunctionName}/code", Operation::UpdateFunctionCode),
+    route(POST, "/2015-03-31/functions/{FunctionName}/versions", Operation::PublishVersion),
+    route(GET, "/2015-03-31/functions/{FunctionName}/versions", Operation::ListVersionsByFunction),
+    route(POST, "/2015-03-31/functions/{FunctionName}/aliases", Operation::CreateAlias),
+    route(GET, "/2015-03-31/functions/{FunctionName}/aliases", Operation::ListAliases),
+    route(GET, "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Operation::GetAlias),
+    route(PUT, "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Operation::UpdateAlias),
+    route(DELETE, "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Operation::DeleteAlias),
+    route(PUT, "/2017-10-31/functions/{FunctionName}/concurrency", Operation::PutFunctionConcurrency),
+    route(GET, "/2019-09-30/functions/{FunctionName}/concurrency", Operation::GetFunctionConcurrency),
+    route(DELETE, "/2017-10-31/functions/{FunctionName}/concurrency", Operation::DeleteFunctionConcurrency),
+    route(POST, "/2017-03-31/tags/{Resource}", Operation::TagResource),
+    route(DELETE, "/2017-03-31/tags/{Resource}", Operation::UntagResource),
+    route(GET, "/2017-03-31/tags/{Resource}", Operation::ListTags),
+    route(GET, "/2016-08-19/account-settings", Operation::GetAccountSettings),
+    route(PUT, "/2024-08-31/functions/{FunctionName}/recursion-config", Operation::PutFunctionRecursionConfig),
+    route(GET, "/2024-08-31/functions/{FunctionName}/recursion-config", Operation::GetFunctionRecursionConfig),
+    route(GET, "/2020-06-30/functions/{FunctionName}/code-signing-config", Operation::GetFunctionCodeSigningConfig),
+    route(GET, "/2019-09-25/functions/{FunctionName}/event-invoke-config", Operation::GetFunctionEventInvokeConfig),
+    route(GET, "/api/v1/code/{Package}", Operation::DownloadCode),
+    route(GET, "/api/v1/server", Operation::GetServer),
+    later(POST, "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", "AddLayerVersionPermission"),
+    later(POST, "/2015-03-31/functions/{FunctionName}/policy", "AddPermission"),
+    later(POST, "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint", "CheckpointDurableExecution"),
+    later(POST, "/2025-11-30/capacity-providers", "CreateCapacityProvider"),
+    later(POST, "/2020-04-22/code-signing-configs", "CreateCodeSigningConfig"),
+    later(POST, "/2015-03-31/event-source-mappings", "CreateEventSourceMapping"),
+    later(POST, "/2021-10-31/functions/{FunctionName}/url", "CreateFunctionUrlConfig"),
+    later(DELETE, "/2025-11-30/capacity-providers/{CapacityProviderName}", "DeleteCapacityProvider"),
+    later(DELETE, "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", "DeleteCodeSigningConfig"),
+    later(DELETE, "/2025-12-01/durable-executions/{DurableExecutionArn}", "DeleteDurableExecution"),
+    later(DELETE, "/2015-03-31/event-source-mappings/{UUID}", "DeleteEventSourceMapping"),
+    later(DELETE, "/2020-06-30/functions/{FunctionName}/code-signing-config", "DeleteFunctionCodeSigningConfig"),
+    later(DELETE, "/2019-09-25/functions/{FunctionName}/event-invoke-config", "DeleteFunctionEventInvokeConfig"),
+    later(DELETE, "/2021-10-31/functions/{FunctionName}/url", "DeleteFunctionUrlConfig"),
+    later(DELETE, "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", "DeleteLayerVersion"),
+    later(DELETE, "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", "DeleteProvisionedConcurrencyConfig"),
+    later(DELETE, "/2026-07-09/resource-policy/{ResourceArn}", "DeleteResourcePolicy"),
+    later(GET, "/2025-11-30/capacity-providers/{CapacityProviderName}", "GetCapacityProvider"),
+    later(GET, "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", "GetCodeSigningConfig"),
+    later(GET, "/2025-12-01/durable-executions/{DurableExecutionArn}", "GetDurableExecution"),
+    later(GET, "/2025-12-01/durable-executions/{DurableExecutionArn}/history", "GetDurableExecutionHistory"),
+    later(GET, "/2025-12-01/durable-executions/{DurableExecutionArn}/state", "GetDurableExecutionState"),
+    later(GET, "/2015-03-31/event-source-mappings/{UUID}", "GetEventSourceMapping"),
+    later(GET, "/2025-11-30/functions/{FunctionName}/function-scaling-config", "GetFunctionScalingConfig"),
+    later(GET, "/2021-10-31/functions/{FunctionName}/url", "GetFunctionUrlConfig"),
+    later(GET, "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", "GetLayerVersion"),
+    later(GET, "/2018-10-31/layers", "ListLayers"),
+    later(GET, "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", "GetLayerVersionPolicy"),
+    later(GET, "/2015-03-31/functions/{FunctionName}/policy", "GetPolicy"),
+    later(GET, "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", "GetProvisionedConcurrencyConfig"),
+    later(GET, "/2026-07-09/resource-policy/{ResourceArn}", "GetResourcePolicy"),
+    later(GET, "/2021-07-20/functions/{FunctionName}/runtime-management-config", "GetRuntimeManagementConfig"),
+    later(GET, "/2025-11-30/capacity-providers", "ListCapacityProviders"),
+    later(GET, "/2020-04-22/code-signing-configs", "ListCodeSigningConfigs"),
+    later(GET, "/2025-12-01/functions/{FunctionName}/durable-executions", "ListDurableExecutionsByFunction"),
+    later(GET, "/2015-03-31/event-source-mappings", "ListEventSourceMappings"),
+    later(GET, "/2019-09-25/functions/{FunctionName}/event-invoke-config/list", "ListFunctionEventInvokeConfigs"),
+    later(GET, "/2021-10-31/functions/{FunctionName}/urls", "ListFunctionUrlConfigs"),
+    later(GET, "/2025-11-30/capacity-providers/{CapacityProviderName}/function-versions", "ListFunctionVersionsByCapacityProvider"),
+    later(GET, "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions", "ListFunctionsByCodeSigningConfig"),
+    later(GET, "/2018-10-31/layers/{LayerName}/versions", "ListLayerVersions"),
+    later(POST, "/2025-12-01/durable-executions/{DurableExecutionArn}/pause", "PauseDurableExecution"),
+    later(POST, "/2018-10-31/layers/{LayerName}/versions", "PublishLayerVersion"),
+    later(PUT, "/2020-06-30/functions/{FunctionName}/code-signing-config", "PutFunctionCodeSigningConfig"),
+    later(PUT, "/2019-09-25/functions/{FunctionName}/event-invoke-config", "PutFunctionEventInvokeConfig"),
+    later(PUT, "/2025-11-30/functions/{FunctionName}/function-scaling-config", "PutFunctionScalingConfig"),
+    later(PUT, "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", "PutProvisionedConcurrencyConfig"),
+    later(PUT, "/2026-07-09/resource-policy/{ResourceArn}", "PutResourcePolicy"),
+    later(PUT, "/2021-07-20/functions/{FunctionName}/runtime-management-config", "PutRuntimeManagementConfig"),
+    later(DELETE, "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", "RemoveLayerVersionPermission"),
+    later(DELETE, "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", "RemovePermission"),
+    later(POST, "/2025-12-01/durable-executions/{DurableExecutionArn}/resume", "ResumeDurableExecution"),
+    later(POST, "/2025-12-01/durable-execution-callbacks/{CallbackId}/fail", "SendDurableExecutionCallbackFailure"),
+    later(POST, "/2025-12-01/durable-execution-callbacks/{CallbackId}/heartbeat", "SendDurableExecutionCallbackHeartbeat"),
+    later(POST, "/2025-12-01/durable-execution-callbacks/{CallbackId}/succeed", "SendDurableExecutionCallbackSuccess"),
+    later(POST, "/2025-12-01/durable-executions/{DurableExecutionArn}/stop", "StopDurableExecution"),
+    later(PUT, "/2025-11-30/capacity-providers/{CapacityProviderName}", "UpdateCapacityProvider"),
+    later(PUT, "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", "UpdateCodeSigningConfig"),
+    later(PUT, "/2015-03-31/event-source-mappings/{UUID}", "UpdateEventSourceMapping"),
+    later(POST, "/2019-09-25/functions/{FunctionName}/event-invoke-config", "UpdateFunctionEventInvokeConfig"),
+    later(PUT, "/2021-10-31/functions/{FunctionName}/url", "UpdateFunctionUrlConfig"),
+];
+
+/// A route that was found, with what its path held.
+pub(crate) struct Found {
+    pub(crate) operation: Operation,
+    pub(crate) captures: Vec<(&'static str, String)>,
+}
+
+/// Looks a request up. One slash at the end is ignored: older clients send it for lists.
+pub(crate) fn find(method: &Method, path: &str) -> Option<Found> {
+    let path = path
+        .strip_suffix('/')
+        .filter(|rest| !rest.is_empty())
+        .unwrap_or(path);
+    let same_method = ROUTES.iter().filter(|route| route.method == *method);
+    same_method.into_iter().find_map(|route| {
+        let captures = captures(route.path, path)?;
+        Some(Found {
+            operation: route.operation,
+            captures,
+        })
+    })
+}
+
+fn captures(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
+    let mut captures = Vec::new();
+    let mut segments = path.split('/');
+    for part in pattern.split('/') {
+        let segment = segments.next()?;
+        match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) => {
+                // Bytes that are no text become U+FFFD, which no pattern accepts.
+                let decoded = percent_decode_str(segment).decode_utf8_lossy().into_owned();
+                captures.push((name, decoded));
+            }
+            None if part == segment => {}
+            None => return None,
+        }
+    }
+    segments.next().is_none().then_some(captures)
+}

@@ -1,0 +1,280 @@
+//! Functions: CreateFunction, GetFunction, UpdateFunctionCode, UpdateFunctionConfiguration, ListFunctions.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::settings::{
+    DeadLetterConfig, Environment, EphemeralStorage, Layer, LoggingConfig, RuntimeVersionConfig, SnapStart,
+    Tags, TracingConfig, VpcConfig,
+};
+
+/// Where the code of a CreateFunction comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct FunctionCode {
+    /// The zip, base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zip_file: Option<String>,
+    /// Bucket of an object store.
+    #[serde(rename = "S3Bucket", skip_serializing_if = "Option::is_none")]
+    pub s3_bucket: Option<String>,
+    /// Key in the bucket.
+    #[serde(rename = "S3Key", skip_serializing_if = "Option::is_none")]
+    pub s3_key: Option<String>,
+    /// A container image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_uri: Option<String>,
+}
+
+/// The members that CreateFunction and UpdateFunctionConfiguration share.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Configuration {
+    /// Runtime identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// Role ARN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Handler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handler: Option<String>,
+    /// Free text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Time-out in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<i64>,
+    /// Memory in MB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_size: Option<i64>,
+    /// Network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vpc_config: Option<VpcConfig>,
+    /// Dead-letter target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letter_config: Option<DeadLetterConfig>,
+    /// Environment variables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
+    /// Key for the environment at rest; kept and returned.
+    #[serde(rename = "KMSKeyArn", skip_serializing_if = "Option::is_none")]
+    pub kms_key_arn: Option<String>,
+    /// Tracing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracing_config: Option<TracingConfig>,
+    /// Layer version ARNs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<String>>,
+    /// File systems; kept and returned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_system_configs: Option<Vec<Value>>,
+    /// Image settings; kept and returned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_config: Option<Value>,
+    /// `/tmp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ephemeral_storage: Option<EphemeralStorage>,
+    /// Snapshots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snap_start: Option<SnapStart>,
+    /// Logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logging_config: Option<LoggingConfig>,
+}
+
+/// Body of CreateFunction.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct CreateFunctionRequest {
+    /// Name or ARN.
+    pub function_name: Option<String>,
+    /// Code.
+    pub code: Option<FunctionCode>,
+    /// Publish version 1 at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publish: Option<bool>,
+    /// `Zip` or `Image`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package_type: Option<String>,
+    /// Instruction set, exactly one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architectures: Option<Vec<String>>,
+    /// Tags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Tags>,
+    /// Code signing, which this server does not offer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_signing_config_arn: Option<String>,
+    /// What an update may change too.
+    #[serde(flatten)]
+    pub configuration: Configuration,
+}
+
+/// Body of UpdateFunctionConfiguration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct UpdateFunctionConfigurationRequest {
+    /// Refuse unless this is the latest revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision_id: Option<String>,
+    /// What changes.
+    #[serde(flatten)]
+    pub configuration: Configuration,
+}
+
+/// Body of UpdateFunctionCode.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct UpdateFunctionCodeRequest {
+    /// The zip, base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zip_file: Option<String>,
+    /// Bucket of an object store.
+    #[serde(rename = "S3Bucket", skip_serializing_if = "Option::is_none")]
+    pub s3_bucket: Option<String>,
+    /// Key in the bucket.
+    #[serde(rename = "S3Key", skip_serializing_if = "Option::is_none")]
+    pub s3_key: Option<String>,
+    /// A container image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_uri: Option<String>,
+    /// Instruction set, exactly one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architectures: Option<Vec<String>>,
+    /// Publish a version of the new code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publish: Option<bool>,
+    /// Check only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+    /// Refuse unless this is the latest revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision_id: Option<String>,
+}
+
+/// A version of a function, as every answer shows it. Lists leave out the states and the runtime's version.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct FunctionConfiguration {
+    /// Name.
+    pub function_name: String,
+    /// ARN, with the qualifier that was asked for.
+    pub function_arn: String,
+    /// Runtime identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// Role ARN.
+    pub role: String,
+    /// Handler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handler: Option<String>,
+    /// Size of the zip in bytes.
+    pub code_size: u64,
+    /// Free text.
+    pub description: String,
+    /// Time-out in seconds.
+    pub timeout: u32,
+    /// Memory in MB.
+    pub memory_size: u32,
+    /// When it was written last.
+    pub last_modified: String,
+    /// SHA-256 of the zip, base64.
+    pub code_sha256: String,
+    /// `$LATEST` or a number.
+    pub version: String,
+    /// Dead-letter target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letter_config: Option<DeadLetterConfig>,
+    /// Environment, when one was ever given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
+    /// Tracing.
+    pub tracing_config: TracingConfig,
+    /// Revision.
+    pub revision_id: String,
+    /// Layers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<Layer>>,
+    /// `Pending`, `Active` or `Failed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Why it is in that state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_reason: Option<String>,
+    /// The same as a code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_reason_code: Option<String>,
+    /// `InProgress`, `Successful` or `Failed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_update_status: Option<String>,
+    /// Why the update is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_update_status_reason: Option<String>,
+    /// The same as a code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_update_status_reason_code: Option<String>,
+    /// `Zip` or `Image`.
+    pub package_type: String,
+    /// Instruction set.
+    pub architectures: Vec<String>,
+    /// `/tmp`.
+    pub ephemeral_storage: EphemeralStorage,
+    /// Snapshots.
+    pub snap_start: SnapStart,
+    /// The runtime's exact version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_version_config: Option<RuntimeVersionConfig>,
+    /// Logs.
+    pub logging_config: LoggingConfig,
+    /// Members that are kept and returned as they are (`VpcConfig`, `FileSystemConfigs`, `KMSKeyArn`, …).
+    #[serde(flatten)]
+    pub kept: BTreeMap<String, Value>,
+}
+
+/// Where to download the code.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct FunctionCodeLocation {
+    /// `S3`, whatever serves it: clients expect that word for a zip.
+    pub repository_type: String,
+    /// A link that needs no credentials and holds for ten minutes.
+    pub location: String,
+}
+
+/// Concurrency inside GetFunction.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Concurrency {
+    /// What is reserved.
+    pub reserved_concurrent_executions: u32,
+}
+
+/// Answer of GetFunction.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct GetFunctionResponse {
+    /// The version.
+    pub configuration: FunctionConfiguration,
+    /// Its code.
+    pub code: FunctionCodeLocation,
+    /// Tags, when there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Tags>,
+    /// Reserved concurrency, when there is any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
+}
+
+/// Answer of ListFunctions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ListFunctionsResponse {
+    /// Where the next page starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_marker: Option<String>,
+    /// One page.
+    pub functions: Vec<FunctionConfiguration>,
+}
