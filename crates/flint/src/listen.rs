@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use flint_admin::{Admin, Caller};
 use flint_auth::{Accepts, Authenticator, Body, Request as AuthRequest};
 use flint_engine::Engine;
 use flint_gateway::{Answer, Gateway, Route, aws_error};
@@ -36,6 +37,7 @@ pub(crate) struct Doors {
     pub(crate) account: AccountId,
     pub(crate) engine: Engine,
     pub(crate) gateway: Gateway,
+    pub(crate) admin: Arc<Admin>,
 }
 
 /// A bound port.
@@ -114,13 +116,16 @@ impl Doors {
             return answer;
         }
         let invoke = Route::of(request.method(), path);
-        let limit = if invoke.is_some() { limits::REQUEST_PAYLOAD } else { limits::CREATE_REQUEST };
+        let limit = if invoke.is_some() { limits::REQUEST_PAYLOAD } else { flint_admin::BODY_LIMIT };
         let accepts = if path.starts_with("/api/v1/") || path == "/metrics" { Accepts::BEARER } else { Accepts::SIGV4 };
         let (parts, body) = request.into_parts();
         let body = match read(body, limit).await {
             Ok(body) => body,
             Err(answer) => return *answer,
         };
+        if let Some(answer) = self.admin.handle_signed_link(&parts).await {
+            return answer;
+        }
         let view = AuthRequest::of(&parts);
         let now = jiff::Timestamp::now();
         if let Err(error) = self.authenticator.authenticate(&view, Body::Bytes(&body), accepts, now) {
@@ -129,7 +134,7 @@ impl Doors {
         match invoke {
             Some(route) => self.gateway.handle(self.account.clone(), route, &parts, body).await,
             None if parts.uri.path() == "/metrics" => text(StatusCode::OK, self.engine.metrics().encode()),
-            None => aws_error(Code::NoRoute, "no such path", None),
+            None => self.admin.handle(&Caller { tenant: self.account.clone() }, parts, body).await,
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use flint_admin::Admin;
 use flint_auth::{AccessKey, Authenticator, Credentials};
 use flint_engine::Engine;
 use flint_gateway::Gateway;
@@ -64,17 +65,21 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
         account: settings.account_id.clone(),
         engine: engine.clone(),
         gateway,
+        admin: Arc::new(Admin::new(admin_config(&settings, address), store.clone())),
     };
     announce(&settings, address, launcher.report())?;
     let stop = listener.serve(doors, signalled(launcher)).await;
     tracing::info!(reason = stop, "stopping");
     engine.stop(settings.drain).await;
-    listener_done(&store);
+    tracing::info!("stopped");
     Ok(())
 }
 
-fn listener_done(_store: &Store) {
-    tracing::info!("stopped");
+fn admin_config(settings: &Settings, address: std::net::SocketAddr) -> flint_admin::Config {
+    let url = format!("http://{address}");
+    let mut config = flint_admin::Config::new(&settings.region, settings.account_id.as_str(), &url);
+    config.account_concurrency = settings.engine.account_concurrency;
+    config
 }
 
 fn gateway_config(settings: &Settings) -> flint_gateway::Config {
