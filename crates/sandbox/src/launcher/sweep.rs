@@ -44,6 +44,10 @@ pub(super) fn sweep(config: &LauncherConfig) -> Result<Swept> {
         fs::remove_dir(group).map_err(|error| Error::control(group, error))?;
         swept.cgroups += 1;
     }
+    for base in layout.bases() {
+        // Ours as well; a launcher that starts now makes it again.
+        let _ = rustix::fs::rmdir(base);
+    }
     swept.networks = crate::net::sweep(&config.tag);
     Ok(swept)
 }
