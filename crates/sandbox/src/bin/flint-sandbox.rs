@@ -1,6 +1,6 @@
 //! A tool around the sandbox crate: the launcher and the probes for its tests, and its bench.
 //!
-//! `suite [FOLDER]` runs all probes and prints one JSON line each. `bench [N]` prints what a cycle of prepare, claim and exit costs, against a bare spawn of the same program.
+//! `suite [FOLDER]` runs all probes and prints one JSON line each; `hold` is a server to be killed. `bench [N]` prints what a cycle of prepare, claim and exit costs, against a bare spawn of the same program.
 
 #![expect(clippy::print_stdout, reason = "a tool prints its results")]
 
@@ -16,13 +16,14 @@ fn main() -> ExitCode {
     match verb.as_str() {
         LAUNCHER_VERB => launcher::launcher_main(),
         PROBE_VERB => probe::probe_main(),
+        "hold" => report(hold(arguments.collect())),
         "suite" => report(suite(arguments.next())),
         "bench" => {
             let count = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(500);
             report(bench(count))
         }
         _ => {
-            println!("usage: flint-sandbox bench [N] | suite [FOLDER]");
+            println!("usage: flint-sandbox bench [N] | suite [FOLDER] | hold TAG FOLDER UID_BASE");
             ExitCode::FAILURE
         }
     }
@@ -36,6 +37,30 @@ fn report(result: Result<(), Box<dyn std::error::Error>>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Starts a sandbox that sleeps, prints its uid, and waits to be killed: `hold TAG FOLDER UID_BASE`.
+fn hold(arguments: Vec<String>) -> Result<(), Box<dyn std::error::Error>> {
+    let [tag, folder, base] = <[String; 3]>::try_from(arguments).map_err(|_| "three arguments are needed")?;
+    let mut config = LauncherConfig::new(tag, folder);
+    config.uid_base = base.parse()?;
+    let process = launcher::spawn(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let launcher = Launcher::attach(process)?;
+        let parked = launcher.prepare(class()).await?;
+        let mut work = work();
+        work.exec.argv = ["/bin/sh", "-c", "sleep 1000 & sleep 1000"]
+            .map(str::to_owned)
+            .to_vec();
+        let sandbox = launcher.claim(parked, work, stdio()?).await?;
+        println!("{}", sandbox.uid());
+        std::future::pending::<()>().await;
+        Ok(())
+    })
 }
 
 /// Runs the probes with state and targets in `folder`.

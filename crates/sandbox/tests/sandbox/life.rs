@@ -126,6 +126,33 @@ async fn a_launcher_killed_outright_takes_everything_along_and_the_next_sweeps()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_outright_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = crate::scene::config(folder.path());
+    let mut server = std::process::Command::new(&config.executable)
+        .args([
+            "hold",
+            &config.tag,
+            &folder.path().display().to_string(),
+            &config.uid_base.to_string(),
+        ])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let output = std::io::BufReader::new(server.stdout.as_mut().unwrap());
+    std::io::BufRead::read_line(&mut { output }, &mut line).unwrap();
+    let uid: u32 = line.trim().parse().unwrap();
+    assert!(processes_of(uid) >= 2);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    until("processes and cgroups are gone", || {
+        processes_of(uid) == 0 && cgroups(&config.tag) == 0
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_the_last_handle_is_dropped_everything_goes() {
     let scene = Scene::new();
     let (sandbox, _output) = scene.start(sh("sleep 1000")).await;
