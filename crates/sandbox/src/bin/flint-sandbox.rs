@@ -121,23 +121,38 @@ fn bench(count: usize) -> Result<(), Box<dyn std::error::Error>> {
         }
         let sequential = whole.elapsed();
         let together = at_once(&launcher, count, 8).await?;
+        let before = reaped_cpu();
+        launcher.shutdown().await;
+        // The launcher and all it has reaped, over both rounds.
+        let cpu = (reaped_cpu() - before) / u32::try_from(2 * count)?;
         row("bare spawn and wait", bare);
         row("prepare", build);
         row("claim", claim);
         row("prepare + claim + exit", cycle);
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = |time: Duration| count as f64 / time.as_secs_f64();
+        let (alone, eight) = (rate(sequential), rate(together));
         println!(
-            "{:<26} {:>8.0}/s one at a time, {:.0}/s eight at once",
-            "cycles",
-            rate(sequential),
-            rate(together)
+            "{:<26} {alone:.0}/s one at a time, {eight:.0}/s eight at once, {cpu:.3?} of CPU each",
+            "cycles"
         );
         Ok::<_, Box<dyn std::error::Error>>(())
     })?;
     drop(runtime);
     std::fs::remove_dir_all(&state)?;
     Ok(())
+}
+
+/// CPU time of ended and reaped children, from `/proc/self/stat`, in hundredths of a second.
+fn reaped_cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = after_name
+        .split_whitespace()
+        .skip(13)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok());
+    Duration::from_millis(10 * ticks.sum::<u64>())
 }
 
 async fn at_once(launcher: &Launcher, count: usize, lanes: usize) -> flint_sandbox::Result<Duration> {

@@ -162,6 +162,18 @@ async fn when_the_last_handle_is_dropped_everything_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_shutdown_nothing_is_left_and_calls_say_so() {
+    let scene = Scene::new();
+    let (sandbox, _output) = scene.start(sh("sleep 1000")).await;
+    let launcher = scene.launcher.clone();
+    launcher.shutdown().await;
+    assert_eq!((processes_of(sandbox.uid()), cgroups(&scene.config.tag)), (0, 0));
+    assert_eq!(sandbox.exited().await.signal, Some(9));
+    let error = scene.launcher.prepare(class()).await.unwrap_err();
+    assert!(error.to_string().contains("restart the server"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_prepare_leaves_no_sandbox() {
     let scene = Scene::new();
     for _ in 0..20 {
