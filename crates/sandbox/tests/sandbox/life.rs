@@ -105,6 +105,20 @@ async fn the_runtime_api_listener_is_reached_from_inside_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn in_the_hosts_network_each_listener_has_a_port_of_its_own() {
+    let scene = Scene::new();
+    let mut class = class();
+    (class.runtime_api, class.network) = (true, flint_sandbox::spec::Network::Host);
+    let mut one = scene.launcher.prepare(class.clone()).await.unwrap();
+    let mut two = scene.launcher.prepare(class).await.unwrap();
+    let (one, two) = (
+        one.take_runtime_api_listener().unwrap(),
+        two.take_runtime_api_listener().unwrap(),
+    );
+    assert_ne!(one.local_addr().unwrap(), two.local_addr().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_launcher_killed_outright_takes_everything_along_and_the_next_sweeps() {
     let scene = Scene::new();
     let mut uids = Vec::new();
