@@ -1,1 +1,102 @@
-//! Dispatch, admission, pools, scaling.
+//! Dispatch, admission, pools, scaling 0→N→0.
+//!
+//! Guarantees: an invocation is run at most once; none waits beyond its deadline or in an unbounded line; an instance
+//! serves one function version and is gone when that version is. Leaves to others: HTTP (doors), how a process is isolated
+//! (`sandbox`) and spoken to (`runtime`). It never sees HTTP.
+
+mod admission;
+pub mod config;
+mod dispatch;
+mod error;
+mod error_document;
+mod lease;
+mod pool;
+mod prepare;
+mod resolve;
+mod scaler;
+mod settle;
+mod snapshot;
+mod start;
+mod stop;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use flint_runtime::Catalog;
+use flint_sandbox::Launcher;
+use flint_store::Store;
+use flint_telemetry::{FunctionLogs, Metrics};
+use tokio_util::task::TaskTracker;
+
+pub use config::Config;
+pub use error::{Error, Limit};
+pub use resolve::Target;
+
+/// What the engine works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Definitions and packages.
+    pub store: Store,
+    /// Makes sandboxes.
+    pub launcher: Launcher,
+    /// Interpreters of this host.
+    pub catalog: Arc<Catalog>,
+    /// How instances are started.
+    pub runtime: flint_runtime::Config,
+    /// Where invocations are logged.
+    pub logs: FunctionLogs,
+    /// Where they are counted.
+    pub metrics: Metrics,
+}
+
+/// Handle to the engine; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    parts: Parts,
+    snapshot: snapshot::Snapshot,
+    /// Instances that exist: starting, idle or busy.
+    live: Arc<AtomicUsize>,
+    stopping: AtomicBool,
+    /// Background work that a stop waits for: starts, restarts, calls whose caller left.
+    tasks: TaskTracker,
+}
+
+impl Engine {
+    /// Reads the definitions and starts following them. Versions left half ready by a crash are made ready again.
+    pub async fn start(config: Config, parts: Parts) -> Result<Self, Error> {
+        let (seq, rows) = parts.store.load_all().await?;
+        let snapshot = snapshot::Snapshot::new(seq, config.account_concurrency);
+        let inner = Inner {
+            config,
+            parts,
+            snapshot,
+            live: Arc::default(),
+            stopping: AtomicBool::new(false),
+            tasks: TaskTracker::new(),
+        };
+        let engine = Self { inner: Arc::new(inner) };
+        for row in rows {
+            engine.apply(row);
+        }
+        engine.inner.snapshot.caught_up(seq);
+        tokio::spawn(engine.clone().follow(seq));
+        tokio::spawn(engine.clone().reap());
+        Ok(engine)
+    }
+
+    /// The metrics, for `/metrics`.
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.parts.metrics
+    }
+
+    /// The function logs.
+    pub fn logs(&self) -> &FunctionLogs {
+        &self.inner.parts.logs
+    }
+}

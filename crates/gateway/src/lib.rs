@@ -1,1 +1,44 @@
-//! HTTP in front of functions.
+//! HTTP in front of functions: the Invoke API.
+//!
+//! Guarantees: a request becomes one `Invocation` or one error; payload bytes pass through untouched; every failure is
+//! mapped in `error.rs` and nowhere else. Leaves to others: who the caller is (settled before), and running the function.
+
+pub mod config;
+mod error;
+mod invoke;
+mod json_check;
+mod routes;
+
+pub use config::Config;
+pub use error::aws_error;
+pub use routes::Route;
+
+use bytes::Bytes;
+use flint_engine::Engine;
+use flint_model::AccountId;
+use http::request::Parts;
+use http_body_util::Full;
+
+/// What a door answers.
+pub type Answer = http::Response<Full<Bytes>>;
+
+/// The door in front of functions; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    config: std::sync::Arc<Config>,
+    engine: Engine,
+}
+
+impl Gateway {
+    /// A door to an engine.
+    pub fn new(config: Config, engine: Engine) -> Self {
+        Self { config: std::sync::Arc::new(config), engine }
+    }
+
+    /// Answers a request whose caller is known and whose body was read within its limit.
+    pub async fn handle(&self, tenant: AccountId, route: Route, parts: &Parts, body: Bytes) -> Answer {
+        match route {
+            Route::Invoke { function } => self.invoke(tenant, &function, parts, body).await,
+        }
+    }
+}

@@ -56,7 +56,8 @@ impl FunctionRef {
         let parts: Vec<&str> = text.split(':').collect();
         let (head, tail) = match parts.as_slice() {
             [arn, partition, lambda, region, account, function, tail @ ..] if *arn == "arn" => {
-                let well_formed = partition.starts_with("aws") && *lambda == "lambda" && *function == "function";
+                let well_formed =
+                    partition.starts_with("aws") && *lambda == "lambda" && *function == "function";
                 (well_formed.then_some((Some(*region), Some(*account)))?, tail)
             }
             [region, account, function, tail @ ..]
@@ -77,7 +78,8 @@ impl FunctionRef {
         };
         let account_ok = head.1.is_none_or(is_account);
         let name_ok = !name.is_empty() && name.bytes().all(is_word);
-        let qualifier_ok = qualifier.is_none_or(|q| q == "$LATEST" || (!q.is_empty() && q.bytes().all(is_word)));
+        let qualifier_ok =
+            qualifier.is_none_or(|q| q == "$LATEST" || (!q.is_empty() && q.bytes().all(is_word)));
         (account_ok && name_ok && qualifier_ok).then(|| Self {
             region: head.0.map(str::to_owned),
             account: head.1.map(str::to_owned),
@@ -116,7 +118,10 @@ mod tests {
         let some = |s: &str| Some(s.to_owned());
         assert_eq!(parts("f"), Some((None, None, "f".into(), None)));
         assert_eq!(parts("f:1"), Some((None, None, "f".into(), some("1"))));
-        assert_eq!(parts("f:$LATEST"), Some((None, None, "f".into(), some("$LATEST"))));
+        assert_eq!(
+            parts("f:$LATEST"),
+            Some((None, None, "f".into(), some("$LATEST")))
+        );
         assert_eq!(
             parts("111111111111:function:f:live"),
             Some((None, some("111111111111"), "f".into(), some("live")))
@@ -129,7 +134,17 @@ mod tests {
 
     #[test]
     fn hostile_names_are_refused() {
-        for text in ["", ":", "a/b", "../x", "f:", "f:a:b:c", "arn:aws:s3:r:111111111111:function:f", "f\u{0}", "f%2f"] {
+        for text in [
+            "",
+            ":",
+            "a/b",
+            "../x",
+            "f:",
+            "f:a:b:c",
+            "arn:aws:s3:r:111111111111:function:f",
+            "f\u{0}",
+            "f%2f",
+        ] {
             assert_eq!(parts(text), None, "{text:?}");
         }
     }

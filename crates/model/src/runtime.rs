@@ -48,7 +48,10 @@ impl RuntimeId {
             ("dotnet", Family::Dotnet),
             ("ruby", Family::Ruby),
         ];
-        families.into_iter().find(|(prefix, _)| self.0.starts_with(prefix)).map(|(_, family)| family)
+        families
+            .into_iter()
+            .find(|(prefix, _)| self.0.starts_with(prefix))
+            .map(|(_, family)| family)
     }
 
     /// The version in the text as (major, minor): `python3.11` is (3, 11), `nodejs20.x` is (20, 0), `java8.al2` (8, 0).

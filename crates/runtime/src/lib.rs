@@ -1,1 +1,23 @@
-//! One live instance of a function: launch, channel, Runtime API.
+//! One live instance of a function: launch, channel to the runtime, Runtime API.
+//!
+//! Guarantees: an invocation has exactly one reply; what a runtime sends is never trusted (sizes, order, numbers); when
+//! time is up the processes are really gone. Leaves to others: when to start and stop instances (`engine`), and what a
+//! reply means to the caller.
+
+pub mod bootstrap;
+mod channel;
+pub mod config;
+mod discover;
+mod environment;
+mod error;
+pub mod frame;
+mod instance;
+mod launch;
+mod log_pipe;
+mod runtime_api;
+
+pub use config::Config;
+pub use discover::{Catalog, Interpreter, RuntimeRow, Served};
+pub use error::Error;
+pub use instance::{Call, Instance, Reply, Ran};
+pub use launch::{FunctionFacts, InitFailure, LaunchSpec, Launched};

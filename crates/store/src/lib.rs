@@ -87,6 +87,11 @@ impl Store {
         self.inner.writer.changes()
     }
 
+    /// Number of the last committed change, now.
+    pub fn last_change(&self) -> i64 {
+        self.inner.writer.last_change()
+    }
+
     /// Runs a complete transaction on the writer thread; returns after the commit.
     async fn write<T, F>(&self, command: F) -> Result<T>
     where

@@ -38,6 +38,10 @@ impl Writer {
         self.changes.clone()
     }
 
+    pub(crate) fn last_change(&self) -> i64 {
+        *self.changes.borrow()
+    }
+
     pub(crate) async fn run<T, F>(&self, command: F) -> Result<T>
     where
         T: Send + 'static,
@@ -64,14 +68,19 @@ impl Writer {
 fn work(connection: &Connection, mut queue: mpsc::Receiver<Job>, announce: &watch::Sender<i64>) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
-        commit_batch(connection, &mut batch);
+        let (answers, failed) = commit_batch(connection, &mut batch);
+        // Announced before the answers go out: who has an answer can wait until a follower has caught up with it.
         if let Ok(last) = crate::changes::last(connection) {
             announce.send_if_modified(|seq| std::mem::replace(seq, last) != last);
+        }
+        for answer in answers {
+            answer(failed.clone());
         }
     }
 }
 
-fn commit_batch(connection: &Connection, batch: &mut Vec<Job>) {
+/// Runs and commits a batch; returns how to answer its callers, and the commit's error if it failed.
+fn commit_batch(connection: &Connection, batch: &mut Vec<Job>) -> (Vec<Answer>, Option<String>) {
     let begun = connection.execute_batch("BEGIN IMMEDIATE");
     let mut answers = Vec::with_capacity(batch.len());
     for job in batch.drain(..) {
@@ -90,7 +99,5 @@ fn commit_batch(connection: &Connection, batch: &mut Vec<Job>) {
         let _ = connection.execute_batch("ROLLBACK");
         error.to_string()
     });
-    for answer in answers {
-        answer(failed.clone());
-    }
+    (answers, failed)
 }

@@ -1,1 +1,10 @@
 //! Metrics registry and function-log files.
+//!
+//! Guarantees: taking a measurement or a log record never waits for a disk and never fails an invocation; what is dropped
+//! under pressure is counted. Leaves to others: what is measured and who may read it. It knows no rules.
+
+pub mod function_log;
+pub mod metrics;
+
+pub use function_log::{FunctionLogs, LogQuery, LogRecord};
+pub use metrics::{FunctionMetrics, Metrics};

@@ -1,0 +1,44 @@
+//! Configuration of the engine.
+
+use std::time::Duration;
+
+use flint_sandbox::spec::Network;
+
+/// Limits and waits.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Region in ARNs and environment.
+    pub region: String,
+    /// Concurrency of each tenant, all functions together.
+    pub account_concurrency: u32,
+    /// Instances on this host, busy or idle. 512 at 128 MB fill 64 GB when all use their limit; most use a tenth.
+    pub max_instances: usize,
+    /// How long an invocation may wait for room within the concurrency limits.
+    pub queue_wait: Duration,
+    /// How many may wait at one limit; the next is refused at once.
+    pub queue_length: usize,
+    /// How long an instance stays without work before it is stopped.
+    pub idle_timeout: Duration,
+    /// How long an instance may take to stop in good order.
+    pub stop_grace: Duration,
+    /// Network of functions that do not choose one.
+    pub network: Network,
+    /// Enforce the CPU share of a function's memory as a hard cap, as Lambda does, instead of a weight.
+    pub cpu_cap: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            region: "us-east-1".into(),
+            account_concurrency: flint_model::limits::ACCOUNT_CONCURRENCY,
+            max_instances: 512,
+            queue_wait: Duration::from_secs(1),
+            queue_length: 1_000,
+            idle_timeout: Duration::from_secs(300),
+            stop_grace: Duration::from_millis(500),
+            network: Network::None,
+            cpu_cap: false,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The one path: resolve, admit, lease, run, settle.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flint_model::{Invocation, Outcome};
+use flint_runtime::Call;
+
+use crate::admission::Permit;
+use crate::pool::{Handed, Live};
+use crate::resolve::Target;
+use crate::settle::{self, Facts};
+use crate::snapshot::VersionEntry;
+use crate::{Engine, Error};
+
+impl Engine {
+    /// Runs an invocation once. An error means that it was not run; what the function did wrong is in the outcome.
+    ///
+    /// When the caller goes away (the future is dropped) while the handler runs, the handler runs on to its end, as on
+    /// Lambda; before that, nothing is run.
+    pub async fn invoke(&self, invocation: Invocation) -> Result<Outcome, Error> {
+        let begun = Instant::now();
+        let target = self.resolve(&invocation).await?;
+        let permit = self.admit(&target, &invocation).await?;
+        let grant = self.lease(&target.version, invocation.deadline).await?;
+        let facts = Facts::new(&target, &invocation, begun);
+        match grant {
+            Ok(handed) => Flight::new(self, target, permit, handed, invocation, facts).run().await,
+            Err(failed) => settle::not_started(self, &target, &facts, failed),
+        }
+    }
+
+    /// Checks that an invocation would be run: the function exists and is ready.
+    pub async fn dry_run(&self, invocation: &Invocation) -> Result<Target, Error> {
+        self.resolve(invocation).await
+    }
+
+    async fn admit(&self, target: &Target, invocation: &Invocation) -> Result<Permit, Error> {
+        if self.is_stopping() {
+            return Err(Error::Stopping);
+        }
+        let until = invocation.deadline.min(Instant::now() + self.inner.config.queue_wait);
+        let entered = target.gate.enter(until, self.inner.config.queue_length).await;
+        if matches!(entered, Err(Error::Throttled(_))) {
+            self.metrics_of(&target.version).throttled();
+        }
+        entered
+    }
+}
+
+/// A call under way with all it holds. Dropped half way, it goes on in the background.
+struct Flight {
+    engine: Engine,
+    held: Option<Held>,
+}
+
+struct Held {
+    version: Arc<VersionEntry>,
+    live: Live,
+    fresh: bool,
+    call: Call,
+    facts: Facts,
+    /// The call was sent; what comes of it is waited for.
+    sent: bool,
+    _permit: Permit,
+}
+
+impl Flight {
+    fn new(
+        engine: &Engine,
+        target: Target,
+        permit: Permit,
+        handed: Handed,
+        invocation: Invocation,
+        facts: Facts,
+    ) -> Self {
+        let timeout = Duration::from_secs(u64::from(target.version.version.config.timeout_s));
+        let now = Instant::now();
+        let until = invocation.deadline.min(now + timeout);
+        let left = i64::try_from(until.saturating_duration_since(now).as_millis()).unwrap_or(i64::MAX);
+        let call = Call {
+            request_id: invocation.request_id.to_string(),
+            arn: target.arn,
+            client_context: invocation.client_context,
+            trace_id: invocation.trace_id,
+            payload: invocation.payload,
+            until,
+            until_ms: settle::wall_ms().saturating_add(left),
+        };
+        let Handed { live, fresh } = handed;
+        let held = Held { version: target.version, live, fresh, call, facts, sent: false, _permit: permit };
+        engine.inner.parts.metrics.running.inc();
+        Self { engine: engine.clone(), held: Some(held) }
+    }
+
+    async fn run(mut self) -> Result<Outcome, Error> {
+        let Some(held) = &mut self.held else { return Err(Error::Stopping) };
+        let ran = if held.sent {
+            held.live.instance.resume().await
+        } else {
+            held.sent = true;
+            held.live.instance.invoke(&held.call).await
+        };
+        let Some(held) = self.held.take() else { return Err(Error::Stopping) };
+        self.engine.inner.parts.metrics.running.dec();
+        Ok(settle::settle(&self.engine, &held.version, held.live, held.fresh, &held.facts, ran))
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        let engine = self.engine.clone();
+        let rest = Self { engine: engine.clone(), held: Some(held) };
+        if tokio::runtime::Handle::try_current().is_ok() {
+            engine.inner.tasks.spawn(async move {
+                let _ = Box::pin(rest.run()).await;
+            });
+        } else {
+            // The runtime itself is going down, and the launcher with it.
+            std::mem::forget(rest);
+        }
+    }
+}

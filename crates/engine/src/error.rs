@@ -1,0 +1,64 @@
+//! Why the platform did not run an invocation. A function that failed is not one: it is an outcome.
+
+use flint_model::Code;
+
+/// Which concurrency limit was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// The function's reserved concurrency.
+    Function,
+    /// The account's unreserved concurrency.
+    Account,
+    /// The instances of this host.
+    Host,
+}
+
+/// Why an invocation was not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The function, version or alias does not exist; the text is the full ARN.
+    #[error("function not found: {0}")]
+    NotFound(String),
+    /// The version cannot be invoked in its state.
+    #[error("the function is currently in the following state: {0}; retry when it is Active")]
+    NotReady(&'static str),
+    /// No room before the wait was over.
+    #[error("no room within the concurrency limit ({0:?}) in time; retry with backoff")]
+    Throttled(Limit),
+    /// The caller's deadline passed before an instance was there.
+    #[error("the caller's deadline passed after {0} ms in the line for an instance")]
+    DeadlineExceeded(u128),
+    /// The server is stopping.
+    #[error("the server is stopping; retry elsewhere")]
+    Stopping,
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] flint_store::Error),
+    /// An instance could not be started.
+    #[error(transparent)]
+    Runtime(#[from] flint_runtime::Error),
+    /// A start failed for another caller's request; several wait for one start.
+    #[error("{text}")]
+    Start {
+        /// What went wrong.
+        text: String,
+        /// Its code.
+        code: Code,
+    },
+}
+
+impl Error {
+    /// The row of the error table.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotFound(_) => Code::NotFound,
+            Self::NotReady(_) => Code::NotReady,
+            Self::Throttled(_) => Code::Throttled,
+            Self::DeadlineExceeded(_) => Code::DeadlineExceeded,
+            Self::Stopping => Code::ShuttingDown,
+            Self::Store(error) => error.code(),
+            Self::Runtime(error) => error.code(),
+            Self::Start { code, .. } => *code,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Leases an instance to one invocation: an idle one, else the first that is freed or started.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::error::Limit;
+use crate::pool::{Found, Grant, Handed};
+use crate::snapshot::VersionEntry;
+use crate::{Engine, Error};
+
+impl Engine {
+    /// Waits at most until the caller's deadline.
+    pub(crate) async fn lease(&self, version: &Arc<VersionEntry>, deadline: Instant) -> Result<Grant, Error> {
+        let begun = Instant::now();
+        let mut dead = Vec::new();
+        let found = version.pool.take(&mut dead);
+        for instance in dead {
+            self.discard(instance);
+        }
+        let (place, start) = match found {
+            Found::Idle(live) => return Ok(Ok(Handed { live, fresh: false })),
+            Found::Wait { place, start } => (place, start),
+        };
+        if start {
+            self.make_room().inspect_err(|_| version.pool.start_refused())?;
+            self.start_instance(version);
+        }
+        match tokio::time::timeout_at(deadline.into(), place).await {
+            Ok(Ok(grant)) => Ok(grant),
+            Ok(Err(_)) => Err(Error::Stopping),
+            Err(_) => Err(Error::DeadlineExceeded(begun.elapsed().as_millis())),
+        }
+    }
+
+    /// Makes sure that one more instance fits on this host: the one idle for the longest time goes.
+    fn make_room(&self) -> Result<(), Error> {
+        if self.inner.live.load(Ordering::Relaxed) < self.inner.config.max_instances {
+            return Ok(());
+        }
+        let all = self.inner.snapshot.all();
+        let oldest = all.iter().filter_map(|entry| Some((entry.pool.oldest_idle()?, entry))).max_by_key(|(age, _)| *age);
+        match oldest.and_then(|(_, entry)| entry.pool.evict()) {
+            Some(instance) => {
+                self.discard(instance);
+                Ok(())
+            }
+            None => Err(Error::Throttled(Limit::Host)),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The instances of one version: idle ones (last used first), those being started, and who waits for one.
+//!
+//! Whoever waits takes the first that comes: one that is freed or one that was started. An instance goes back through
+//! `give`; a pool that was closed destroys what it is given.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use flint_model::Code;
+use flint_runtime::{InitFailure, Instance};
+use flint_telemetry::Metrics;
+use tokio::sync::oneshot;
+
+/// An instance that counts as live for as long as it exists, whoever drops it.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) instance: Box<Instance>,
+    pub(crate) counted: Counted,
+}
+
+/// One of the instances of this host.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    live: Arc<AtomicUsize>,
+    metrics: Metrics,
+}
+
+impl Counted {
+    pub(crate) fn new(live: &Arc<AtomicUsize>, metrics: &Metrics) -> Self {
+        live.fetch_add(1, Ordering::Relaxed);
+        metrics.instances.inc();
+        Self { live: Arc::clone(live), metrics: metrics.clone() }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.instances.dec();
+    }
+}
+
+/// An instance, and whether it was just started.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub(crate) live: Live,
+    pub(crate) fresh: bool,
+}
+
+/// Why a start came to nothing.
+#[derive(Debug)]
+pub(crate) enum StartFailed {
+    /// The function's fault.
+    Init { failure: InitFailure, log: Vec<u8>, init: Duration, log_stream: String },
+    /// The platform's fault.
+    Platform { text: String, code: Code },
+}
+
+pub(crate) type Grant = Result<Handed, StartFailed>;
+
+#[derive(Debug)]
+struct Idle {
+    live: Live,
+    since: Instant,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    idle: Vec<Idle>,
+    line: VecDeque<oneshot::Sender<Grant>>,
+    starting: usize,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    state: Mutex<State>,
+}
+
+/// What a lease found.
+pub(crate) enum Found {
+    /// An idle instance.
+    Idle(Live),
+    /// A place in the line; `start` says that no start is under way for it.
+    Wait { place: oneshot::Receiver<Grant>, start: bool },
+}
+
+impl Pool {
+    /// Takes the instance used last, or a place in the line. Instances found dead are handed out for disposal.
+    pub(crate) fn take(&self, dead: &mut Vec<Live>) -> Found {
+        let mut state = self.lock();
+        while let Some(idle) = state.idle.pop() {
+            if idle.live.instance.is_alive() {
+                return Found::Idle(idle.live);
+            }
+            dead.push(idle.live);
+        }
+        let (sender, place) = oneshot::channel();
+        state.line.retain(|waiter| !waiter.is_closed());
+        state.line.push_back(sender);
+        let start = state.starting < state.line.len();
+        if start {
+            state.starting += 1;
+        }
+        Found::Wait { place, start }
+    }
+
+    /// A start that `take` asked for has ended; its result goes to the head of the line, or to the idle ones.
+    pub(crate) fn started(&self, grant: Grant) -> Option<Live> {
+        self.lock().starting -= 1;
+        match grant {
+            Ok(handed) => self.give(handed.live, true),
+            Err(failed) => {
+                self.fail(failed);
+                None
+            }
+        }
+    }
+
+    /// A start that `take` asked for was not allowed.
+    pub(crate) fn start_refused(&self) {
+        self.lock().starting -= 1;
+    }
+
+    /// Gives an instance to the head of the line, or keeps it idle. Handed back when the pool is closed: destroy it.
+    pub(crate) fn give(&self, live: Live, fresh: bool) -> Option<Live> {
+        let mut state = self.lock();
+        let mut handed = Handed { live, fresh };
+        while let Some(waiter) = state.line.pop_front() {
+            match waiter.send(Ok(handed)) {
+                Ok(()) => return None,
+                Err(Ok(back)) => handed = back,
+                Err(Err(_)) => return None,
+            }
+        }
+        if state.closed {
+            return Some(handed.live);
+        }
+        state.idle.push(Idle { live: handed.live, since: Instant::now() });
+        None
+    }
+
+    /// One waiter hears of a failed start; the others have starts of their own.
+    fn fail(&self, failed: StartFailed) {
+        let mut state = self.lock();
+        let mut failed = Err(failed);
+        while let Some(waiter) = state.line.pop_front() {
+            match waiter.send(failed) {
+                Ok(()) => return,
+                Err(back) => failed = back,
+            }
+        }
+    }
+
+    /// Instances idle for longer than `limit`, and dead ones. The least used lie at the bottom.
+    pub(crate) fn expired(&self, limit: Duration) -> Vec<Live> {
+        let mut state = self.lock();
+        let (gone, kept) = std::mem::take(&mut state.idle)
+            .into_iter()
+            .partition(|idle| idle.since.elapsed() >= limit || !idle.live.instance.is_alive());
+        state.idle = kept;
+        let gone: Vec<Idle> = gone;
+        gone.into_iter().map(|idle| idle.live).collect()
+    }
+
+    /// How long the least used instance has been idle.
+    pub(crate) fn oldest_idle(&self) -> Option<Duration> {
+        self.lock().idle.first().map(|idle| idle.since.elapsed())
+    }
+
+    /// Takes the least used idle instance, to make room for another function.
+    pub(crate) fn evict(&self) -> Option<Live> {
+        let mut state = self.lock();
+        if state.idle.is_empty() { None } else { Some(state.idle.remove(0).live) }
+    }
+
+    /// No instance stays from now on; the idle ones are handed out.
+    pub(crate) fn close(&self) -> Vec<Live> {
+        let mut state = self.lock();
+        state.closed = true;
+        state.idle.drain(..).map(|idle| idle.live).collect()
+    }
+
+    /// Whether anything is or was in it: a pool never used has no heap memory.
+    pub(crate) fn is_used(&self) -> bool {
+        let state = self.lock();
+        state.idle.capacity() > 0 || state.line.capacity() > 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,34 @@
+//! Makes versions ready after they were written: unpacks their package and settles their state. Off the publish path.
+//!
+//! Driven by the definitions alone, so a crash at any point heals at the next start.
+
+use flint_model::{Function, Version};
+use flint_store::Settled;
+
+use crate::Engine;
+
+impl Engine {
+    /// Unpacks the package of a version in the background and says in the store how that ended.
+    pub(crate) fn make_ready(&self, function: &Function, version: Version) {
+        let (engine, function) = (self.clone(), function.clone());
+        self.inner.tasks.spawn(async move {
+            let store = engine.inner.parts.store.clone();
+            let (packages, sha256) = (store.packages().clone(), version.code.sha256.clone());
+            let unpacked = tokio::task::spawn_blocking(move || packages.unpack(&sha256)).await;
+            let settled = match unpacked {
+                Ok(Ok(manifest)) => Settled::Ready(manifest),
+                Ok(Err(error)) => Settled::Failed(error.to_string()),
+                // The server is stopping; the next start takes it up again.
+                Err(_) => return,
+            };
+            if let Settled::Failed(reason) = &settled {
+                tracing::warn!(function = %function.name, version = %version.number, %reason, "package refused");
+            }
+            let (tenant, id) = (function.tenant, function.id);
+            let result = store.settle_version(tenant, id, version.number, version.revision, settled).await;
+            if let Err(error) = result {
+                tracing::warn!(function = %function.name, %error, "state could not be written; the next start settles it");
+            }
+        });
+    }
+}

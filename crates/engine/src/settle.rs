@@ -1,0 +1,196 @@
+//! Settles an invocation: outcome, log record, metrics, and where its instance goes next.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use flint_model::outcome::{FunctionError, Timings};
+use flint_model::{Invocation, Outcome, UnixMillis, limits};
+use flint_runtime::{Ran, Reply};
+use flint_telemetry::{FunctionMetrics, LogRecord};
+
+use crate::pool::{Live, StartFailed};
+use crate::resolve::Target;
+use crate::snapshot::VersionEntry;
+use crate::{Engine, Error, error_document};
+
+/// What is known of an invocation before it runs.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    request_id: String,
+    queue: Duration,
+    log_tail: bool,
+}
+
+impl Facts {
+    pub(crate) fn new(target: &Target, invocation: &Invocation, begun: Instant) -> Self {
+        let _ = target;
+        Self {
+            request_id: invocation.request_id.to_string(),
+            queue: begun.elapsed(),
+            log_tail: invocation.log_tail,
+        }
+    }
+}
+
+/// What is told about an invocation that ended.
+struct Report<'a> {
+    version: &'a Arc<VersionEntry>,
+    facts: &'a Facts,
+    log_stream: &'a str,
+    log: Vec<u8>,
+    /// A line of the platform about how it ended.
+    remark: Option<String>,
+    timings: Timings,
+    cold: bool,
+    memory_peak: u64,
+}
+
+/// An invocation that ran.
+pub(crate) fn settle(
+    engine: &Engine,
+    version: &Arc<VersionEntry>,
+    live: Live,
+    fresh: bool,
+    facts: &Facts,
+    ran: Ran,
+) -> Outcome {
+    let (sandbox, init) = if fresh { live.instance.start_times() } else { (Duration::ZERO, Duration::ZERO) };
+    // The wait for a start is told as what it was spent on.
+    let queue = facts.queue.saturating_sub(sandbox + init);
+    let timings = Timings { queue, sandbox, init, handler: ran.handler };
+    let (payload, remark) = answer(&facts.request_id, &ran);
+    let function_error = (!matches!(ran.reply, Reply::Answer(_))).then_some(FunctionError::Unhandled);
+    let log_stream = live.instance.log_stream().to_owned();
+    let report = Report {
+        version,
+        facts,
+        log_stream: &log_stream,
+        log: ran.log,
+        remark,
+        timings,
+        cold: fresh,
+        memory_peak: ran.memory_peak,
+    };
+    let log_tail = record(engine, report, function_error.is_none());
+    match ran.reply {
+        // After a time-out the sandbox and its /tmp serve on with a fresh process, as on Lambda.
+        Reply::TimedOut => engine.restart_instance(version, live),
+        Reply::Answer(_) | Reply::Error(_) if live.instance.is_alive() => engine.give_back(version, live),
+        _ => engine.discard(live),
+    }
+    let number = version.version.number;
+    let memory_peak = ran.memory_peak;
+    Outcome { version: number, payload, function_error, timings, cold: fresh, memory_peak, log_tail }
+}
+
+/// An invocation whose instance could not be started.
+pub(crate) fn not_started(
+    engine: &Engine,
+    target: &Target,
+    facts: &Facts,
+    failed: StartFailed,
+) -> Result<Outcome, Error> {
+    let (failure, log, init, log_stream) = match failed {
+        StartFailed::Platform { text, code } => return Err(Error::Start { text, code }),
+        StartFailed::Init { failure, log, init, log_stream } => (failure, log, init, log_stream),
+    };
+    let payload = error_document::init(&facts.request_id, &failure);
+    let timings = Timings { queue: facts.queue.saturating_sub(init), init, ..Timings::default() };
+    let version = &target.version;
+    let remark = Some(format!("INIT_REPORT Init Duration: {:.2} ms\tPhase: init\tStatus: error\n", millis(init)));
+    let report =
+        Report { version, facts, log_stream: &log_stream, log, remark, timings, cold: true, memory_peak: 0 };
+    let log_tail = record(engine, report, false);
+    let function_error = Some(FunctionError::Unhandled);
+    let number = version.version.number;
+    Ok(Outcome { version: number, payload, function_error, timings, cold: true, memory_peak: 0, log_tail })
+}
+
+/// The payload for the caller, and what the log says of how it ended.
+fn answer(request_id: &str, ran: &Ran) -> (Bytes, Option<String>) {
+    match &ran.reply {
+        Reply::Answer(payload) | Reply::Error(payload) => (payload.clone(), None),
+        Reply::TooLarge(_) => (error_document::too_large(), None),
+        Reply::TimedOut => {
+            let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
+            let line = format!("{now} {request_id} Task timed out after {:.2} seconds", ran.handler.as_secs_f64());
+            (error_document::timed_out(&line), Some(format!("{line}\n\n")))
+        }
+        Reply::Exited(exit) => {
+            let (kind, reason) = error_document::describe(*exit);
+            let remark = format!("RequestId: {request_id} Error: {reason}\n{kind}\n");
+            (error_document::exited(request_id, *exit), Some(remark))
+        }
+        Reply::Violation(reason) => {
+            let remark = format!("RequestId: {request_id} Error: Runtime broke the protocol: {reason}\n");
+            (error_document::violation(request_id, reason), Some(remark))
+        }
+    }
+}
+
+/// Writes log and metrics; returns the end of the log when it was asked for.
+fn record(engine: &Engine, report: Report<'_>, ok: bool) -> Option<Bytes> {
+    let init = report.cold.then_some(report.timings.init);
+    engine.metrics_of(report.version).invoked(ok, report.timings.handler, init);
+    let text = log_text(&report);
+    let tail = report.facts.log_tail.then(|| {
+        let start = text.ceil_char_boundary(text.len().saturating_sub(limits::LOG_TAIL));
+        Bytes::copy_from_slice(&text.as_bytes()[start..])
+    });
+    let logs = &engine.inner.parts.logs;
+    let log_record = LogRecord {
+        time_ms: wall_ms(),
+        request_id: report.facts.request_id.clone(),
+        version: report.version.version.number.to_string(),
+        stream: report.log_stream.to_owned(),
+        text,
+    };
+    logs.append(&report.version.function_id, log_record);
+    tail
+}
+
+/// START, what the function printed, END, REPORT: Lambda's lines.
+fn log_text(report: &Report<'_>) -> String {
+    let id = &report.facts.request_id;
+    let config = &report.version.version.config;
+    let printed = String::from_utf8_lossy(&report.log);
+    let mut text = String::with_capacity(printed.len() + 320);
+    let _ = writeln!(text, "START RequestId: {id} Version: {}", report.version.version.number);
+    text.push_str(&printed);
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push_str(report.remark.as_deref().unwrap_or_default());
+    let handler = millis(report.timings.handler);
+    let _ = write!(
+        text,
+        "END RequestId: {id}\nREPORT RequestId: {id}\tDuration: {handler:.2} ms\tBilled Duration: {:.0} ms\t\
+         Memory Size: {} MB\tMax Memory Used: {} MB\t",
+        handler.ceil(),
+        config.memory_mb,
+        report.memory_peak.div_ceil(1 << 20),
+    );
+    if report.cold {
+        let _ = write!(text, "Init Duration: {:.2} ms\t", millis(report.timings.sandbox + report.timings.init));
+    }
+    text.push('\n');
+    text
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+/// The wall clock, in milliseconds.
+pub(crate) fn wall_ms() -> UnixMillis {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+impl Engine {
+    pub(crate) fn metrics_of<'a>(&self, version: &'a VersionEntry) -> &'a FunctionMetrics {
+        let metrics = &self.inner.parts.metrics;
+        version.metrics.get_or_init(|| metrics.function(version.tenant.as_str(), &version.name))
+    }
+}

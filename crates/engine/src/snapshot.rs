@@ -1,0 +1,231 @@
+//! The engine's picture of all definitions: in memory, following the store's changes.
+//!
+//! Guarantees: once a caller has the answer to a management call, an invocation it sends sees that change: `resolve` waits
+//! until the picture has caught up with the last commit. While new code of `$LATEST` is being made ready, the picture keeps
+//! the code that serves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use flint_model::version::{LastUpdate, State};
+use flint_model::{AccountId, Alias, Function, FunctionId, Version, VersionNumber};
+use flint_runtime::LaunchSpec;
+use flint_store::FunctionRow;
+use flint_telemetry::FunctionMetrics;
+use tokio::sync::watch;
+
+use crate::Engine;
+use crate::admission::Gate;
+use crate::pool::Pool;
+
+/// A version that can be run, with its instances.
+#[derive(Debug)]
+pub(crate) struct VersionEntry {
+    pub(crate) tenant: AccountId,
+    pub(crate) function_id: FunctionId,
+    pub(crate) name: String,
+    pub(crate) version: Version,
+    pub(crate) pool: Pool,
+    /// Made at the first invocation: most versions of a large store are never run.
+    pub(crate) spec: OnceLock<Arc<LaunchSpec>>,
+    pub(crate) metrics: OnceLock<FunctionMetrics>,
+}
+
+/// A function with what runs under it.
+#[derive(Debug)]
+pub(crate) struct FunctionEntry {
+    pub(crate) function: Function,
+    pub(crate) versions: BTreeMap<VersionNumber, Arc<VersionEntry>>,
+    pub(crate) aliases: Vec<Alias>,
+    pub(crate) gate: Arc<Gate>,
+}
+
+#[derive(Debug, Default)]
+struct Maps {
+    by_name: HashMap<(AccountId, String), Arc<FunctionEntry>>,
+    by_id: HashMap<FunctionId, (AccountId, String)>,
+    /// Unreserved concurrency of each tenant.
+    accounts: HashMap<AccountId, Arc<Gate>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    maps: RwLock<Maps>,
+    seen: watch::Sender<i64>,
+    account_concurrency: u32,
+    /// One writer at a time, so that what is replaced is what was read.
+    writing: Mutex<()>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(seq: i64, account_concurrency: u32) -> Self {
+        let (seen, _) = watch::channel(seq);
+        Self { maps: RwLock::default(), seen, account_concurrency, writing: Mutex::default() }
+    }
+
+    pub(crate) fn get(&self, tenant: &AccountId, name: &str) -> Option<Arc<FunctionEntry>> {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        // A borrowed pair cannot be looked up in a map of owned pairs without copying; the copy is two short strings.
+        maps.by_name.get(&(tenant.clone(), name.to_owned())).cloned()
+    }
+
+    /// All versions that have a pool, for the scaler and the stop.
+    pub(crate) fn all(&self) -> Vec<Arc<VersionEntry>> {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        let versions = maps.by_name.values().flat_map(|entry| entry.versions.values());
+        versions.filter(|entry| entry.pool.is_used()).cloned().collect()
+    }
+
+    pub(crate) fn caught_up(&self, seq: i64) {
+        self.seen.send_replace(seq);
+    }
+
+    pub(crate) fn seen(&self) -> watch::Receiver<i64> {
+        self.seen.subscribe()
+    }
+
+    pub(crate) fn seen_now(&self) -> i64 {
+        *self.seen.borrow()
+    }
+
+    /// Puts a function in place of what was known of it; returns the versions that are no longer served.
+    fn put(&self, row: FunctionRow) -> (Arc<FunctionEntry>, Vec<Arc<VersionEntry>>) {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (row.function.tenant.clone(), row.function.name.clone());
+        let old = self.get(&key.0, &key.1).filter(|old| old.function.id == row.function.id);
+        let gate = self.gate(&row.function, old.as_deref());
+        let versions: BTreeMap<_, _> = row
+            .versions
+            .into_iter()
+            .map(|version| {
+                let known = old.as_ref().and_then(|old| old.versions.get(&version.number));
+                (version.number, carry_over(known, version, &row.function))
+            })
+            .collect();
+        let entry = Arc::new(FunctionEntry { function: row.function, versions, aliases: row.aliases, gate });
+        let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
+        maps.by_id.insert(entry.function.id.clone(), key.clone());
+        let replaced = maps.by_name.insert(key, Arc::clone(&entry));
+        self.share_out(&mut maps, &entry.function.tenant);
+        let gone = replaced.map(|old| no_longer_served(&old, &entry)).unwrap_or_default();
+        (entry, gone)
+    }
+
+    /// Forgets a function; returns its versions.
+    fn remove(&self, id: &FunctionId) -> Vec<Arc<VersionEntry>> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(key) = maps.by_id.remove(id) else { return Vec::new() };
+        // The name may have been given to a new function since.
+        let mine = maps.by_name.get(&key).is_some_and(|entry| entry.function.id == *id);
+        let removed = if mine { maps.by_name.remove(&key) } else { None };
+        self.share_out(&mut maps, &key.0);
+        removed.map(|entry| entry.versions.values().cloned().collect()).unwrap_or_default()
+    }
+
+    fn gate(&self, function: &Function, old: Option<&FunctionEntry>) -> Arc<Gate> {
+        let Some(reserved) = function.reserved_concurrency else {
+            let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
+            let account = maps.accounts.entry(function.tenant.clone());
+            return Arc::clone(account.or_insert_with(|| Arc::new(Gate::account(self.account_concurrency))));
+        };
+        match old.filter(|old| old.gate.is_reserved()) {
+            Some(old) => {
+                old.gate.set_limit(reserved);
+                Arc::clone(&old.gate)
+            }
+            None => Arc::new(Gate::reserved(reserved)),
+        }
+    }
+
+    /// What no function of the tenant has reserved is the account's.
+    fn share_out(&self, maps: &mut Maps, tenant: &AccountId) {
+        let reserved = maps.by_name.iter().filter(|((owner, _), _)| owner == tenant);
+        let reserved: u32 = reserved.filter_map(|(_, entry)| entry.function.reserved_concurrency).sum();
+        if let Some(account) = maps.accounts.get(tenant) {
+            account.set_limit(self.account_concurrency.saturating_sub(reserved));
+        }
+    }
+}
+
+/// The entry for a version: the known one when it is still what serves, else a new one.
+fn carry_over(known: Option<&Arc<VersionEntry>>, version: Version, function: &Function) -> Arc<VersionEntry> {
+    if let Some(known) = known {
+        let serves_on = version.last_update == LastUpdate::InProgress && known.version.state == State::Active;
+        let same = known.version.config == version.config
+            && known.version.code == version.code
+            && known.version.state == version.state;
+        let failed = matches!(version.last_update, LastUpdate::Failed(_)) && known.version.state == State::Active;
+        if same || serves_on || failed {
+            return Arc::clone(known);
+        }
+    }
+    Arc::new(VersionEntry {
+        tenant: function.tenant.clone(),
+        function_id: function.id.clone(),
+        name: function.name.clone(),
+        version,
+        pool: Pool::default(),
+        spec: OnceLock::new(),
+        metrics: OnceLock::new(),
+    })
+}
+
+fn no_longer_served(old: &FunctionEntry, new: &FunctionEntry) -> Vec<Arc<VersionEntry>> {
+    let kept = |entry: &Arc<VersionEntry>| {
+        new.versions.get(&entry.version.number).is_some_and(|now| Arc::ptr_eq(now, entry))
+    };
+    old.versions.values().filter(|entry| !kept(entry)).cloned().collect()
+}
+
+impl Engine {
+    /// Takes a function as the store has it now; starts making ready what is not.
+    pub(crate) fn apply(&self, row: FunctionRow) {
+        let unsettled: Vec<Version> = row.versions.iter().filter(|version| is_unsettled(version)).cloned().collect();
+        let (entry, gone) = self.inner.snapshot.put(row);
+        for version in unsettled {
+            self.make_ready(&entry.function, version);
+        }
+        for version in gone {
+            self.retire(version);
+        }
+    }
+
+    /// Follows the store's changes for as long as the server runs.
+    pub(crate) async fn follow(self, mut seq: i64) {
+        let mut watch = self.inner.parts.store.watch_changes();
+        while watch.wait_for(|last| *last > seq).await.is_ok() {
+            match self.catch_up(seq).await {
+                Ok(upto) => {
+                    seq = upto;
+                    self.inner.snapshot.caught_up(seq);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "definitions cannot be read; trying again");
+                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                }
+            }
+        }
+    }
+
+    async fn catch_up(&self, seq: i64) -> Result<i64, flint_store::Error> {
+        let store = &self.inner.parts.store;
+        let (upto, changed) = store.changes_since(seq).await?;
+        for (tenant, id) in changed {
+            match store.load_function(tenant, id.clone()).await? {
+                Some(row) => self.apply(row),
+                None => {
+                    for version in self.inner.snapshot.remove(&id) {
+                        self.retire(version);
+                    }
+                    self.inner.parts.logs.remove(&id).await;
+                }
+            }
+        }
+        Ok(upto)
+    }
+}
+
+fn is_unsettled(version: &Version) -> bool {
+    version.state == State::Pending || version.last_update == LastUpdate::InProgress
+}

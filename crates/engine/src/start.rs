@@ -1,0 +1,173 @@
+//! Starts instances for a pool, off the path of the request that asked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flint_model::config::NetworkMode;
+use flint_model::reference::function_arn;
+use flint_model::runtime::Family;
+use flint_model::limits;
+use flint_runtime::{Error as RuntimeError, FunctionFacts, Instance, LaunchSpec, Launched};
+use flint_sandbox::spec::{Limits, Network};
+
+use crate::pool::{Counted, Grant, Handed, Live, StartFailed};
+use crate::snapshot::VersionEntry;
+use crate::{Engine, Error};
+
+impl Engine {
+    /// Starts one instance in the background; its pool hands it to whoever waits first.
+    pub(crate) fn start_instance(&self, version: &Arc<VersionEntry>) {
+        let (engine, version) = (self.clone(), Arc::clone(version));
+        // Counted from here, so that starts under way are seen by whoever makes room for the next.
+        let counted = Counted::new(&self.inner.live, &self.inner.parts.metrics);
+        self.inner.tasks.spawn(async move {
+            let grant = engine.launch(&version, counted).await;
+            if let Some(unwanted) = version.pool.started(grant) {
+                engine.discard(unwanted);
+            }
+        });
+    }
+
+    async fn launch(&self, version: &Arc<VersionEntry>, counted: Counted) -> Grant {
+        let platform = |error: &Error| StartFailed::Platform { text: error.to_string(), code: error.code() };
+        let spec = self.launch_spec(version).await.map_err(|error| platform(&error))?;
+        let parts = &self.inner.parts;
+        let stream = log_stream_name(&version.version.number.to_string());
+        let launched = Instance::launch(&parts.launcher, &parts.runtime, &spec, stream).await;
+        granted(launched, counted)
+    }
+
+    /// A fresh process in the sandbox of an instance whose processes were killed; gone if that fails: the next request
+    /// starts anew and hears of what is wrong.
+    pub(crate) fn restart_instance(&self, version: &Arc<VersionEntry>, live: Live) {
+        let (engine, version) = (self.clone(), Arc::clone(version));
+        self.inner.tasks.spawn(async move {
+            let Live { instance, counted } = live;
+            if let Ok(Launched::Ready(instance)) = instance.restart(&engine.inner.parts.runtime).await {
+                engine.give_back(&version, Live { instance, counted });
+            }
+        });
+    }
+
+    /// Puts an instance back to work, or away when its version is gone.
+    pub(crate) fn give_back(&self, version: &Arc<VersionEntry>, live: Live) {
+        if let Some(unwanted) = version.pool.give(live, false) {
+            self.discard(unwanted);
+        }
+    }
+
+    /// Destroys an instance in the background.
+    pub(crate) fn discard(&self, live: Live) {
+        self.inner.tasks.spawn(async move {
+            let Live { instance, counted } = live;
+            instance.destroy().await;
+            drop(counted);
+        });
+    }
+
+    /// Stops an idle instance in good order, in the background.
+    pub(crate) fn stop_instance(&self, live: Live) {
+        let grace = self.inner.config.stop_grace;
+        self.inner.tasks.spawn(async move {
+            let Live { instance, counted } = live;
+            instance.stop(grace).await;
+            drop(counted);
+        });
+    }
+
+    /// What to launch for a version; made once.
+    async fn launch_spec(&self, version: &Arc<VersionEntry>) -> Result<Arc<LaunchSpec>, Error> {
+        if let Some(spec) = version.spec.get() {
+            return Ok(Arc::clone(spec));
+        }
+        let packages = self.inner.parts.store.packages().clone();
+        let code = version.version.code.clone();
+        let verify = tokio::task::spawn_blocking(move || packages.verified_tree(&code));
+        let package = verify.await.map_err(|_| Error::Stopping)??;
+        let config = &version.version.config;
+        let served = match &config.runtime {
+            Some(runtime) if runtime.family() == Some(Family::Provided) => None,
+            Some(runtime) => Some(self.inner.parts.catalog.resolve(runtime)?),
+            None => {
+                let (runtime, hint) = ("an image".to_owned(), "deploy a zip package".to_owned());
+                return Err(RuntimeError::RuntimeUnavailable { runtime, hint }.into());
+            }
+        };
+        let network = match config.network {
+            None => self.inner.config.network,
+            Some(NetworkMode::None) => Network::None,
+            Some(NetworkMode::Egress) => Network::Egress,
+            Some(NetworkMode::Host) => Network::Host,
+        };
+        let spec = LaunchSpec { facts: self.facts(version), package, limits: self.limits(version), network, served };
+        Ok(Arc::clone(version.spec.get_or_init(|| Arc::new(spec))))
+    }
+
+    fn facts(&self, version: &VersionEntry) -> FunctionFacts {
+        let config = &version.version.config;
+        let region = self.inner.config.region.clone();
+        FunctionFacts {
+            arn: function_arn(&region, version.tenant.as_str(), &version.name, None),
+            name: version.name.clone(),
+            version: version.version.number.to_string(),
+            runtime: config.runtime.clone(),
+            handler: config.handler.clone().unwrap_or_default(),
+            memory_mb: config.memory_mb,
+            log_group: config.logging.group.clone(),
+            environment: config.environment.clone().unwrap_or_else(BTreeMap::new),
+            credentials: temporary_credentials(),
+            region,
+        }
+    }
+
+    fn limits(&self, version: &VersionEntry) -> Limits {
+        let config = &version.version.config;
+        Limits {
+            memory: u64::from(config.memory_mb) << 20,
+            cpu_millis: (config.memory_mb * 1_000 / limits::MEMORY_PER_CPU_MB).max(10),
+            cpu_cap: self.inner.config.cpu_cap,
+            pids: 1_024,
+            tmp: u64::from(config.ephemeral_mb) << 20,
+            open_files: 1_024,
+        }
+    }
+}
+
+fn granted(launched: Result<Launched, RuntimeError>, counted: Counted) -> Grant {
+    match launched {
+        Ok(Launched::Ready(instance)) => Ok(Handed { live: Live { instance, counted }, fresh: true }),
+        Ok(Launched::Failed { failure, log, init, log_stream }) => {
+            Err(StartFailed::Init { failure, log, init, log_stream })
+        }
+        Err(error) => {
+            tracing::warn!(%error, "instance could not be started");
+            Err(StartFailed::Platform { text: error.to_string(), code: error.code() })
+        }
+    }
+}
+
+/// Lambda's form: date, version in brackets, 32 hexadecimal digits.
+fn log_stream_name(version: &str) -> String {
+    let today = jiff::Timestamp::now().strftime("%Y/%m/%d").to_string();
+    format!("{today}/[{version}]{}", random_hex(16))
+}
+
+/// SDKs refuse to start without credentials, so each version gets some of the right form. They authenticate nowhere: an
+/// instance is known by its socket, not by a secret.
+fn temporary_credentials() -> Vec<(String, String)> {
+    let named = |name: &str, value: String| (name.to_owned(), value);
+    vec![
+        named("AWS_ACCESS_KEY_ID", format!("ASIA{}", random_hex(8).to_uppercase())),
+        named("AWS_SECRET_ACCESS_KEY", random_hex(20)),
+        named("AWS_SESSION_TOKEN", random_hex(32)),
+    ]
+}
+
+fn random_hex(bytes: usize) -> String {
+    let mut buffer = vec![0; bytes];
+    if getrandom::fill(&mut buffer).is_err() {
+        // No entropy: a time stamp is unique enough for a name.
+        buffer = jiff::Timestamp::now().as_nanosecond().to_be_bytes().to_vec();
+    }
+    hex::encode(buffer)
+}

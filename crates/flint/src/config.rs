@@ -1,0 +1,350 @@
+//! The server's settings: one table with name, default and meaning; a file, then `FLINT_*`, then flags.
+//!
+//! Guarantees: unknown names and bad values are all reported together, before a port is bound.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use flint_model::AccountId;
+
+/// Where settings come from, later ones winning.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) flags: Vec<(String, String)>,
+}
+
+/// Every setting of a server, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) listen: SocketAddr,
+    pub(crate) region: String,
+    pub(crate) account_id: AccountId,
+    pub(crate) insecure_single_tenant: bool,
+    pub(crate) drain: Duration,
+    pub(crate) connections: usize,
+    pub(crate) root_key: Option<(String, String)>,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_filter: String,
+    pub(crate) engine: flint_engine::Config,
+    pub(crate) substitute: bool,
+    pub(crate) init_limit: Duration,
+    pub(crate) function_log_bytes: u64,
+    pub(crate) egress_subnet: String,
+    pub(crate) egress_denied: Vec<String>,
+    pub(crate) egress: bool,
+}
+
+/// How the server's own log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+type Setter = fn(&mut Settings, &str) -> Result<(), String>;
+
+/// A row of the table: name, meaning with unit and default, how a text becomes a value.
+struct Row(&'static str, &'static str, Setter);
+
+fn number<T: std::str::FromStr + PartialOrd>(text: &str, least: T) -> Result<T, String> {
+    match text.parse::<T>() {
+        Ok(value) if value >= least => Ok(value),
+        _ => Err("write a whole number that is not too small".into()),
+    }
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => Err("write true or false".into()),
+    }
+}
+
+fn network(text: &str) -> Result<flint_sandbox::spec::Network, String> {
+    use flint_sandbox::spec::Network;
+    match text {
+        "none" => Ok(Network::None),
+        "egress" => Ok(Network::Egress),
+        "host" => Ok(Network::Host),
+        _ => Err("write none, egress or host".into()),
+    }
+}
+
+const TABLE: &[Row] = &[
+    Row("server.data_dir", "Folder for store, packages, logs and credentials", |s, v| {
+        s.data_dir = PathBuf::from(v);
+        if v.is_empty() { Err("write a folder".into()) } else { Ok(()) }
+    }),
+    Row("server.listen", "Address and port for everything (127.0.0.1:7380)", |s, v| {
+        s.listen = v.parse().map_err(|_| "write HOST:PORT with an IP address".to_owned())?;
+        Ok(())
+    }),
+    Row("server.region", "Region in ARNs (us-east-1)", |s, v| {
+        let good = !v.is_empty() && v.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        v.clone_into(&mut s.region);
+        if good { Ok(()) } else { Err("write lower-case letters, digits and hyphens".into()) }
+    }),
+    Row("server.account_id", "Account in ARNs (000000000000)", |s, v| {
+        s.account_id = AccountId::parse(v).ok_or("write twelve digits")?;
+        Ok(())
+    }),
+    Row("server.insecure_single_tenant", "Start although a layer of isolation is missing; loopback only (false)", |s, v| {
+        s.insecure_single_tenant = flag(v)?;
+        Ok(())
+    }),
+    Row("server.drain_s", "Seconds that a stop waits for calls under way (30)", |s, v| {
+        s.drain = Duration::from_secs(number(v, 0)?);
+        Ok(())
+    }),
+    Row("server.connections", "Connections at the same time; more wait to be accepted (4096)", |s, v| {
+        s.connections = number(v, 1)?;
+        Ok(())
+    }),
+    Row("log.format", "text or json (text)", |s, v| {
+        s.log_format = match v {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            _ => return Err("write text or json".into()),
+        };
+        Ok(())
+    }),
+    Row("log.filter", "What is logged, as target=level (info)", |s, v| {
+        v.clone_into(&mut s.log_filter);
+        v.parse::<tracing_subscriber::EnvFilter>().map(drop).map_err(|error| error.to_string())
+    }),
+    Row("log.function_bytes", "Bytes of log kept per function (16777216)", |s, v| {
+        s.function_log_bytes = number(v, 65_536)?;
+        Ok(())
+    }),
+    Row("engine.account_concurrency", "Calls at the same time per account (1000)", |s, v| {
+        s.engine.account_concurrency = number(v, 1)?;
+        Ok(())
+    }),
+    Row("engine.max_instances", "Instances on this host, busy or idle (512)", |s, v| {
+        s.engine.max_instances = number(v, 1)?;
+        Ok(())
+    }),
+    Row("engine.queue_wait_ms", "Milliseconds a call may wait at a concurrency limit (1000)", |s, v| {
+        s.engine.queue_wait = Duration::from_millis(number(v, 0)?);
+        Ok(())
+    }),
+    Row("engine.queue_length", "Calls that may wait at one limit (1000)", |s, v| {
+        s.engine.queue_length = number(v, 0)?;
+        Ok(())
+    }),
+    Row("engine.idle_timeout_ms", "Milliseconds an instance stays without work (300000)", |s, v| {
+        s.engine.idle_timeout = Duration::from_millis(number(v, 0)?);
+        Ok(())
+    }),
+    Row("engine.cpu_cap", "Enforce the CPU share of the memory size as a hard cap (false)", |s, v| {
+        s.engine.cpu_cap = flag(v)?;
+        Ok(())
+    }),
+    Row("runtime.substitute", "Serve a version that is not installed by the nearest one (true)", |s, v| {
+        s.substitute = flag(v)?;
+        Ok(())
+    }),
+    Row("runtime.init_limit_s", "Seconds a handler may take to load (10)", |s, v| {
+        s.init_limit = Duration::from_secs(number(v, 1)?);
+        Ok(())
+    }),
+    Row("network.default", "Network of functions that choose none: none, egress, host (none)", |s, v| {
+        s.engine.network = network(v)?;
+        Ok(())
+    }),
+    Row("network.egress", "Offer the egress network; needs root, ip and nft (false)", |s, v| {
+        s.egress = flag(v)?;
+        Ok(())
+    }),
+    Row("network.egress_subnet", "IPv4 network for instances, used for nothing else (10.203.0.0/16)", |s, v| {
+        v.clone_into(&mut s.egress_subnet);
+        Ok(())
+    }),
+    Row("network.egress_denied", "IPv4 networks that no instance reaches, comma-separated ()", |s, v| {
+        s.egress_denied = v.split(',').map(str::trim).filter(|net| !net.is_empty()).map(str::to_owned).collect();
+        Ok(())
+    }),
+];
+
+impl Settings {
+    fn defaults() -> Self {
+        Self {
+            data_dir: default_data_dir(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7380)),
+            region: "us-east-1".into(),
+            account_id: AccountId::from_trusted("000000000000"),
+            insecure_single_tenant: false,
+            drain: Duration::from_secs(30),
+            connections: 4_096,
+            root_key: None,
+            log_format: LogFormat::Text,
+            log_filter: "info".into(),
+            engine: flint_engine::Config::default(),
+            substitute: true,
+            init_limit: Duration::from_secs(10),
+            function_log_bytes: 16 << 20,
+            egress_subnet: "10.203.0.0/16".into(),
+            egress_denied: Vec::new(),
+            egress: false,
+        }
+    }
+
+    /// Reads all sources; reports everything that is wrong with them at once.
+    pub(crate) fn load(sources: &Sources) -> Result<Self> {
+        let mut settings = Self::defaults();
+        let mut problems = Vec::new();
+        if let Some(path) = &sources.file {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let table: toml::Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+            for (key, value) in flatten(&table) {
+                settings.set(&key, &value, &path.display().to_string(), &mut problems);
+            }
+        }
+        let by_variable: BTreeMap<String, &str> = TABLE.iter().map(|row| (variable(row.0), row.0)).collect();
+        let environment: BTreeMap<_, _> = sources.environment.iter().cloned().collect();
+        for (name, value) in &environment {
+            if let Some(key) = by_variable.get(name) {
+                settings.set(key, value, name, &mut problems);
+            } else if name.starts_with("FLINT_") && !OTHERS.contains(&name.as_str()) {
+                problems.push(format!("{name}: no such setting; see docs/reference/configuration.md"));
+            }
+        }
+        for (key, value) in &sources.flags {
+            settings.set(key, value, "command line", &mut problems);
+        }
+        settings.read_root_key(&environment, &mut problems);
+        settings.check(&mut problems);
+        if problems.is_empty() {
+            return Ok(settings);
+        }
+        bail!("the configuration cannot be used:\n  - {}", problems.join("\n  - "));
+    }
+
+    fn set(&mut self, key: &str, value: &str, from: &str, problems: &mut Vec<String>) {
+        match TABLE.iter().find(|row| row.0 == key) {
+            None => problems.push(format!("{key} ({from}): no such setting; see docs/reference/configuration.md")),
+            Some(Row(_, _, set)) => {
+                if let Err(fix) = set(self, value) {
+                    problems.push(format!("{key} = {value:?} ({from}): {fix}"));
+                }
+            }
+        }
+    }
+
+    fn read_root_key(&mut self, environment: &BTreeMap<String, String>, problems: &mut Vec<String>) {
+        let id = environment.get("FLINT_ROOT_ACCESS_KEY_ID");
+        let secret = environment.get("FLINT_ROOT_SECRET_ACCESS_KEY");
+        match (id, secret) {
+            (Some(id), Some(secret)) if !id.is_empty() && !secret.is_empty() => {
+                self.root_key = Some((id.clone(), secret.clone()));
+            }
+            (None, None) => {}
+            _ => problems.push("FLINT_ROOT_ACCESS_KEY_ID and FLINT_ROOT_SECRET_ACCESS_KEY: set both or none".into()),
+        }
+    }
+
+    /// What single values cannot tell.
+    fn check(&mut self, problems: &mut Vec<String>) {
+        if self.insecure_single_tenant && !self.listen.ip().is_loopback() {
+            problems.push("server.insecure_single_tenant: listens on loopback only; set server.listen to 127.0.0.1".into());
+        }
+        if self.engine.network == flint_sandbox::spec::Network::Egress && !self.egress {
+            problems.push("network.default = egress: set network.egress = true as well".into());
+        }
+        self.engine.region.clone_from(&self.region);
+    }
+
+    /// The table as the reference page shows it: name, variable, meaning.
+    pub(crate) fn reference() -> impl Iterator<Item = (&'static str, String, &'static str)> {
+        TABLE.iter().map(|row| (row.0, variable(row.0), row.1))
+    }
+}
+
+/// Variables that are not settings of the server.
+const OTHERS: &[&str] = &[
+    "FLINT_CONFIG",
+    "FLINT_ENDPOINT",
+    "FLINT_LANG",
+    "FLINT_OUTPUT",
+    "FLINT_TOKEN",
+    "FLINT_ROOT_ACCESS_KEY_ID",
+    "FLINT_ROOT_SECRET_ACCESS_KEY",
+];
+
+/// `server.data_dir` is `FLINT_DATA_DIR`, `engine.cpu_cap` is `FLINT_ENGINE_CPU_CAP`.
+fn variable(key: &str) -> String {
+    let key = key.strip_prefix("server.").unwrap_or(key);
+    format!("FLINT_{}", key.replace('.', "_").to_uppercase())
+}
+
+fn flatten(table: &toml::Table) -> Vec<(String, String)> {
+    let mut flat = Vec::new();
+    for (name, value) in table {
+        match value {
+            toml::Value::Table(inner) => {
+                flat.extend(flatten(inner).into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+            }
+            toml::Value::String(text) => flat.push((name.clone(), text.clone())),
+            toml::Value::Array(items) => {
+                let items: Vec<_> = items.iter().map(|item| item.as_str().unwrap_or_default()).collect();
+                flat.push((name.clone(), items.join(",")));
+            }
+            other => flat.push((name.clone(), other.to_string())),
+        }
+    }
+    flat
+}
+
+/// `/var/lib/flint` for root, else the XDG data folder.
+pub(crate) fn default_data_dir() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/flint");
+    }
+    let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let data = std::env::var_os("XDG_DATA_HOME").map_or_else(|| home.join(".local/share"), PathBuf::from);
+    data.join("flint")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(key: &str, value: &str) -> (String, String) {
+        (key.into(), value.into())
+    }
+
+    #[test]
+    fn flags_win_over_environment_and_environment_over_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("flint.toml");
+        std::fs::write(&file, "[server]\nregion = \"from-file\"\ndrain_s = 3\n[engine]\nmax_instances = 7\n").unwrap();
+        let sources = Sources {
+            file: Some(file),
+            environment: vec![pair("FLINT_REGION", "from-env"), pair("FLINT_ENGINE_MAX_INSTANCES", "8")],
+            flags: vec![pair("server.region", "from-flag")],
+        };
+        let settings = Settings::load(&sources).unwrap();
+        assert_eq!(settings.region, "from-flag");
+        assert_eq!((settings.engine.max_instances, settings.drain.as_secs()), (8, 3));
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let sources = Sources {
+            file: None,
+            environment: vec![pair("FLINT_ACCOUNT_ID", "12"), pair("FLINT_NONSENSE", "1")],
+            flags: vec![pair("server.listen", "here"), pair("engine.unknown", "1")],
+        };
+        let text = Settings::load(&sources).unwrap_err().to_string();
+        for part in ["twelve digits", "FLINT_NONSENSE", "HOST:PORT", "engine.unknown"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}

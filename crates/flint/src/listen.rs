@@ -1,0 +1,207 @@
+//! The one listener: accepts, reads requests within their limits, finds out who calls, and hands on by route.
+//!
+//! Order of what a request passes: (1) path check, since signatures cover the normalised path; (2) health, which is
+//! anonymous; (3) body, read within the route's limit and time; (4) authentication, whatever the route; (5) the door.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use flint_admin::{Admin, Caller};
+use flint_auth::{Accepts, Authenticator, Body, Request as AuthRequest};
+use flint_engine::Engine;
+use flint_gateway::{Answer, Gateway, Route, aws_error};
+use flint_model::{AccountId, Code, limits};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+/// How long a head may take to arrive.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(60);
+
+/// What requests are handed to; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Doors {
+    pub(crate) authenticator: Authenticator,
+    pub(crate) account: AccountId,
+    pub(crate) engine: Engine,
+    pub(crate) gateway: Gateway,
+    pub(crate) admin: Arc<Admin>,
+}
+
+/// A bound port.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: TcpListener,
+    connections: usize,
+}
+
+impl Listener {
+    pub(crate) async fn bind(address: SocketAddr, connections: usize) -> Result<Self> {
+        let socket = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}; choose another with --listen")
+        })?;
+        Ok(Self { socket, connections })
+    }
+
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        Ok(self.socket.local_addr()?)
+    }
+
+    /// Serves until `stop` ends; then connections finish what they are at. Returns why it stopped.
+    pub(crate) async fn serve(self, doors: Doors, stop: impl Future<Output = &'static str>) -> &'static str {
+        let room = Arc::new(Semaphore::new(self.connections));
+        let graceful = GracefulShutdown::new();
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(64 * 1024);
+        builder.http2().timer(TokioTimer::new()).max_header_list_size(64 * 1024);
+        tokio::pin!(stop);
+        let reason = loop {
+            let accepted = async {
+                // A place first: past the limit, connections wait in the kernel's queue.
+                let place = Arc::clone(&room).acquire_owned().await;
+                (place, self.socket.accept().await)
+            };
+            let (place, stream) = tokio::select! {
+                biased;
+                reason = &mut stop => break reason,
+                (place, accepted) = accepted => match accepted {
+                    Ok((stream, _)) => (place, stream),
+                    Err(error) => {
+                        tracing::warn!(%error, "connection cannot be accepted");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        continue;
+                    }
+                },
+            };
+            let _ = stream.set_nodelay(true);
+            let doors = doors.clone();
+            let service = service_fn(move |request| {
+                let doors = doors.clone();
+                async move { Ok::<_, Infallible>(doors.answer(request).await) }
+            });
+            let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+            let connection = graceful.watch(connection.into_owned());
+            tokio::spawn(async move {
+                // What goes wrong on a connection concerns its client alone.
+                let _ = connection.await;
+                drop(place);
+            });
+        };
+        drop(self.socket);
+        // Keep-alive connections end at their next answer; calls under way are waited for by the engine's drain.
+        tokio::spawn(graceful.shutdown());
+        reason
+    }
+}
+
+impl Doors {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path();
+        if !is_plain(path) {
+            return aws_error(Code::NoRoute, "the path has empty, . or .. segments", None);
+        }
+        if let Some(answer) = self.health(request.method(), path) {
+            return answer;
+        }
+        let invoke = Route::of(request.method(), path);
+        let limit = if invoke.is_some() { limits::REQUEST_PAYLOAD } else { flint_admin::BODY_LIMIT };
+        let accepts = if path.starts_with("/api/v1/") || path == "/metrics" { Accepts::BEARER } else { Accepts::SIGV4 };
+        let (parts, body) = request.into_parts();
+        let body = match read(body, limit).await {
+            Ok(body) => body,
+            Err(answer) => return *answer,
+        };
+        if let Some(answer) = self.admin.handle_signed_link(&parts).await {
+            return answer;
+        }
+        let view = AuthRequest::of(&parts);
+        let now = jiff::Timestamp::now();
+        if let Err(error) = self.authenticator.authenticate(&view, Body::Bytes(&body), accepts, now) {
+            return refuse(&error);
+        }
+        match invoke {
+            Some(route) => self.gateway.handle(self.account.clone(), route, &parts, body).await,
+            None if parts.uri.path() == "/metrics" => text(StatusCode::OK, self.engine.metrics().encode()),
+            None => self.admin.handle(&Caller { tenant: self.account.clone() }, parts, body).await,
+        }
+    }
+
+    fn health(&self, method: &Method, path: &str) -> Option<Answer> {
+        let status = match path {
+            "/healthz" => StatusCode::OK,
+            "/readyz" if self.engine.is_stopping() => StatusCode::SERVICE_UNAVAILABLE,
+            "/readyz" => StatusCode::OK,
+            _ => return None,
+        };
+        let known = *method == Method::GET || *method == Method::HEAD;
+        let body = if status.is_success() { "ok\n" } else { "stopping\n" };
+        Some(if known { text(status, body.into()) } else { text(StatusCode::METHOD_NOT_ALLOWED, String::new()) })
+    }
+}
+
+/// The signature covers the normalised path; so only normalised paths are routed.
+fn is_plain(path: &str) -> bool {
+    path == "/" || path.split('/').skip(1).enumerate().all(|(at, part)| match part {
+        "." | ".." => false,
+        "" => at > 0 && path.ends_with('/') && !path.ends_with("//"),
+        _ => true,
+    })
+}
+
+async fn read(body: Incoming, limit: usize) -> Result<Bytes, Box<Answer>> {
+    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect()).await;
+    match collected {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let message = match limit {
+                limits::REQUEST_PAYLOAD => {
+                    "Request must be smaller than 6291456 bytes for the InvokeFunction operation".to_owned()
+                }
+                limit => format!("Request must be smaller than {limit} bytes for the CreateFunction operation"),
+            };
+            Err(Box::new(aws_error(Code::RequestTooLarge, &message, None)))
+        }
+        Ok(Err(error)) => Err(Box::new(aws_error(Code::BadRequest, &format!("the body broke off: {error}"), None))),
+        Err(_) => Err(Box::new(aws_error(Code::BadRequest, "the body took longer than 60 seconds to arrive", None))),
+    }
+}
+
+fn refuse(error: &flint_auth::Error) -> Answer {
+    let code = Code::ALL.iter().find(|code| code.info().number == error.number());
+    aws_error(*code.unwrap_or(&Code::AccessDenied), &error.aws_message(), None)
+}
+
+fn text(status: StatusCode, body: String) -> Answer {
+    let mut answer = Answer::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    let kind = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    answer.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain;
+
+    #[test]
+    fn only_normalised_paths_are_routed() {
+        for good in ["/", "/healthz", "/2015-03-31/functions/", "/a/b"] {
+            assert!(is_plain(good), "{good}");
+        }
+        for bad in ["//", "/a//b", "/a/../b", "/./a", "/a/..", "//healthz", "/a//"] {
+            assert!(!is_plain(bad), "{bad}");
+        }
+    }
+}

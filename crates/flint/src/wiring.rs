@@ -1,0 +1,191 @@
+//! Puts the parts of a server together, in the order in which they need each other, and takes them apart again.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use flint_admin::Admin;
+use flint_auth::{AccessKey, Authenticator, Credentials};
+use flint_engine::Engine;
+use flint_gateway::Gateway;
+use flint_runtime::Catalog;
+use flint_sandbox::launcher::{self, LauncherProcess};
+use flint_sandbox::{EgressConfig, HostReport, Launcher, LauncherConfig};
+use flint_store::Store;
+use flint_telemetry::{FunctionLogs, Metrics};
+
+use crate::config::{LogFormat, Settings};
+use crate::listen::{Doors, Listener};
+
+/// Runs a server until a signal ends it.
+pub(crate) fn serve(settings: Settings) -> Result<()> {
+    start_log(&settings)?;
+    let credentials = credentials(&settings)?;
+    let _lock = lock(&settings.data_dir)?;
+    // The launcher is made while this process has one thread (decision 3 of the house).
+    let launcher = start_launcher(&settings)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(run(settings, credentials, launcher))
+}
+
+async fn run(settings: Settings, credentials: Credentials, process: LauncherProcess) -> Result<()> {
+    let listener = Listener::bind(settings.listen, settings.connections).await?;
+    let address = listener.address()?;
+    let launcher = Launcher::attach(process)?;
+    let store = Store::open(&flint_store::Config::new(&settings.data_dir))?;
+    let keep = store.referenced_packages().await?;
+    store.packages().remove_unreferenced(&keep)?;
+    let runtime = flint_runtime::Config {
+        substitute: settings.substitute,
+        init_limit: settings.init_limit,
+        ..flint_runtime::Config::new(settings.data_dir.join("runtime"))
+    };
+    flint_runtime::bootstrap::install(&runtime.bootstrap_dir)?;
+    let catalog = Arc::new(Catalog::discover(&runtime));
+    let logs = flint_telemetry::function_log::Config {
+        bytes_per_function: settings.function_log_bytes,
+        ..flint_telemetry::function_log::Config::new(settings.data_dir.join("logs"))
+    };
+    let parts = flint_engine::Parts {
+        store: store.clone(),
+        launcher: launcher.clone(),
+        catalog,
+        runtime,
+        logs: FunctionLogs::start(logs)?,
+        metrics: Metrics::default(),
+    };
+    let engine = Engine::start(settings.engine.clone(), parts).await?;
+    let gateway = Gateway::new(gateway_config(&settings), engine.clone());
+    let doors = Doors {
+        authenticator: Authenticator::root(&credentials),
+        account: settings.account_id.clone(),
+        engine: engine.clone(),
+        gateway,
+        admin: Arc::new(Admin::new(admin_config(&settings, address), store.clone())),
+    };
+    announce(&settings, address, launcher.report())?;
+    let stop = listener.serve(doors, signalled(launcher)).await;
+    tracing::info!(reason = stop, "stopping");
+    engine.stop(settings.drain).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn admin_config(settings: &Settings, address: std::net::SocketAddr) -> flint_admin::Config {
+    let url = format!("http://{address}");
+    let mut config = flint_admin::Config::new(&settings.region, settings.account_id.as_str(), &url);
+    config.account_concurrency = settings.engine.account_concurrency;
+    config
+}
+
+fn gateway_config(settings: &Settings) -> flint_gateway::Config {
+    let longest = u64::from(*flint_model::limits::TIMEOUT_S.end()) + 60;
+    flint_gateway::Config { region: settings.region.clone(), longest_call: std::time::Duration::from_secs(longest) }
+}
+
+/// Ends when the server is told to stop, or cannot go on.
+async fn signalled(launcher: Launcher) -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return "signals cannot be received";
+    };
+    tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+        () = launcher.gone() => "the launcher has died",
+    }
+}
+
+fn start_log(settings: &Settings) -> Result<()> {
+    let filter: tracing_subscriber::EnvFilter = settings.log_filter.parse()?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match settings.log_format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))
+}
+
+fn credentials(settings: &Settings) -> Result<Credentials> {
+    let given = settings.root_key.as_ref().map(|(id, secret)| AccessKey::new(id, secret));
+    Ok(Credentials::load_or_create(&settings.data_dir, given)?)
+}
+
+/// One server per data folder: a second one would sweep away the instances of the first.
+fn lock(data_dir: &Path) -> Result<File> {
+    let path = data_dir.join("lock");
+    let file = File::options().create(true).append(true).open(&path)?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .with_context(|| format!("another server uses {}; stop it or choose another --data-dir", data_dir.display()))?;
+    Ok(file)
+}
+
+fn start_launcher(settings: &Settings) -> Result<LauncherProcess> {
+    let folder = std::fs::canonicalize(&settings.data_dir)?;
+    let mut config = LauncherConfig::new(tag(&folder), folder.join("sandbox"));
+    if settings.egress {
+        config.egress = Some(EgressConfig {
+            subnet: settings.egress_subnet.clone(),
+            denied: settings.egress_denied.clone(),
+            connections: 50,
+        });
+    }
+    let process = launcher::spawn(&config)?;
+    let swept = process.swept();
+    if swept != flint_sandbox::Swept::default() {
+        tracing::info!(?swept, "removed what an earlier server left behind");
+    }
+    refuse_or_warn(settings, process.report())?;
+    Ok(process)
+}
+
+/// Names this server's cgroups and devices: eight hexadecimal digits of a hash of its data folder.
+fn tag(folder: &Path) -> String {
+    use std::hash::{Hash, Hasher};
+    // SipHash with fixed keys: the same folder gives the same tag after a crash, which is what the sweep needs.
+    #[expect(deprecated, reason = "the only hasher of the standard library that is the same in every process")]
+    let mut hasher = std::hash::SipHasher::new();
+    folder.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())[..8].to_owned()
+}
+
+/// Refuse rather than degrade: a missing layer must be accepted by name.
+fn refuse_or_warn(settings: &Settings, report: &HostReport) -> Result<()> {
+    if report.fit_for_tenants() {
+        return Ok(());
+    }
+    let missing: Vec<String> = report
+        .layers
+        .iter()
+        .filter(|layer| layer.required && !layer.holds)
+        .map(|layer| format!("{}: {}; {}", layer.name, layer.detail, layer.fix))
+        .collect();
+    if settings.insecure_single_tenant {
+        for layer in &missing {
+            tracing::warn!("isolation is INCOMPLETE on this host: {layer}");
+        }
+        return Ok(());
+    }
+    bail!(
+        "this host cannot enforce every layer of isolation:\n  - {}\nmend that, or accept it for one user on loopback \
+         with --insecure-single-tenant",
+        missing.join("\n  - ")
+    );
+}
+
+/// The lines that a person, or a script, waits for.
+fn announce(settings: &Settings, address: std::net::SocketAddr, report: &HostReport) -> Result<()> {
+    let held = report.layers.iter().filter(|layer| layer.holds).count();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "flint {} listens on http://{address}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "  data         {}", settings.data_dir.display())?;
+    writeln!(out, "  credentials  {}", settings.data_dir.join("credentials").display())?;
+    writeln!(out, "  token        {}", settings.data_dir.join("token").display())?;
+    writeln!(out, "  isolation    {held} of {} layers hold (flint doctor)", report.layers.len())?;
+    out.flush()?;
+    Ok(())
+}

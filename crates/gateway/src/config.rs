@@ -1,0 +1,12 @@
+//! Configuration of the gateway.
+
+use std::time::Duration;
+
+/// Where the door stands and how long it waits.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Region in ARNs.
+    pub region: String,
+    /// Deadline of a synchronous call that brings none: Lambda's longest time-out and a minute for the start.
+    pub longest_call: Duration,
+}

@@ -1,0 +1,241 @@
+//! `Invoke` as AWS Lambda speaks it.
+//!
+//! Source: AWS Lambda API reference, `Invoke` (2015-03-31): headers `X-Amz-Invocation-Type`, `X-Amz-Log-Type`,
+//! `X-Amz-Client-Context`, query `Qualifier`. Our own: `X-Flint-Deadline-Ms` (milliseconds the caller will wait),
+//! `X-Flint-Timing` in the answer (milliseconds by stage).
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use flint_model::outcome::{FunctionError, Timings};
+use flint_model::{AccountId, Code, FunctionRef, Invocation, Outcome, Qualifier, RequestId, limits};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::Full;
+use percent_encoding::percent_decode_str;
+
+use crate::error::{aws_error, from_engine};
+use crate::{Answer, Gateway, json_check};
+
+/// How a call wants to be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InvocationType {
+    RequestResponse,
+    DryRun,
+}
+
+type Refused = Box<Answer>;
+
+fn refuse(code: Code, message: &str) -> Refused {
+    Box::new(aws_error(code, message, None))
+}
+
+impl Gateway {
+    pub(crate) async fn invoke(
+        &self,
+        tenant: AccountId,
+        function: &Option<String>,
+        parts: &Parts,
+        body: Bytes,
+    ) -> Answer {
+        let request_id = RequestId::generate();
+        let mut answer = match self.try_invoke(tenant, function.as_deref(), parts, body, &request_id).await {
+            Ok(answer) => answer,
+            Err(refused) => *refused,
+        };
+        if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
+            answer.headers_mut().insert("x-amzn-requestid", id);
+        }
+        answer
+    }
+
+    async fn try_invoke(
+        &self,
+        tenant: AccountId,
+        function: Option<&str>,
+        parts: &Parts,
+        body: Bytes,
+        request_id: &RequestId,
+    ) -> Result<Answer, Refused> {
+        let kind = invocation_type(&parts.headers)?;
+        let (name, qualifier) = self.target(&tenant, function, parts.uri.query())?;
+        if body.len() > limits::REQUEST_PAYLOAD {
+            return Err(too_large());
+        }
+        let wrong = |text| refuse(Code::BadPayload, &format!("Could not parse request body into json: {text}"));
+        json_check::check(&body).map_err(wrong)?;
+        let payload = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
+        let invocation = Invocation {
+            request_id: request_id.clone(),
+            tenant,
+            function: name,
+            qualifier,
+            payload,
+            deadline: Instant::now() + self.deadline(&parts.headers)?,
+            client_context: client_context(&parts.headers)?,
+            trace_id: header(&parts.headers, "x-amzn-trace-id").map(str::to_owned),
+            log_tail: log_tail(&parts.headers)?,
+        };
+        let arn = self.arn(&invocation);
+        match kind {
+            InvocationType::DryRun => match self.engine.dry_run(&invocation).await {
+                Ok(_) => Ok(empty(StatusCode::NO_CONTENT)),
+                Err(error) => Ok(from_engine(&error, &arn)),
+            },
+            InvocationType::RequestResponse => match self.engine.invoke(invocation).await {
+                Ok(outcome) => Ok(answer(outcome)),
+                Err(error) => Ok(from_engine(&error, &arn)),
+            },
+        }
+    }
+
+    /// Name and qualifier: the one in the name and the one in the query must not contradict.
+    fn target(
+        &self,
+        tenant: &AccountId,
+        function: Option<&str>,
+        query: Option<&str>,
+    ) -> Result<(String, Option<Qualifier>), Refused> {
+        let reference = function.and_then(FunctionRef::parse).ok_or_else(|| {
+            let name = function.unwrap_or("(not UTF-8)");
+            refuse(Code::Validation, &crate::routes::name_constraint(name))
+        })?;
+        if let Some(region) = reference.region.filter(|region| *region != self.config.region) {
+            let message =
+                format!("Functions from '{region}' are not reachable in this region ('{}')", self.config.region);
+            return Err(refuse(Code::NotFound, &message));
+        }
+        if reference.account.is_some_and(|account| account != tenant.as_str()) {
+            return Err(refuse(Code::AccessDenied, "the function belongs to another account"));
+        }
+        let in_query = query_value(query, "Qualifier");
+        let text = match (reference.qualifier, in_query) {
+            (Some(a), Some(b)) if a != b => {
+                let message = "The derived qualifier from the function name does not match the specified qualifier.";
+                return Err(refuse(Code::InvalidParameter, message));
+            }
+            (Some(text), _) | (None, Some(text)) => Some(text),
+            (None, None) => None,
+        };
+        let qualifier = match text {
+            None => None,
+            Some(text) => Some(Qualifier::parse(&text).ok_or_else(|| {
+                refuse(Code::Validation, &crate::routes::qualifier_constraint(&text))
+            })?),
+        };
+        Ok((reference.name, qualifier))
+    }
+
+    fn arn(&self, invocation: &Invocation) -> String {
+        let qualifier = invocation.qualifier.as_ref().map(ToString::to_string);
+        let tenant = invocation.tenant.as_str();
+        flint_model::reference::function_arn(&self.config.region, tenant, &invocation.function, qualifier.as_deref())
+    }
+
+    fn deadline(&self, headers: &HeaderMap) -> Result<Duration, Refused> {
+        let Some(text) = header(headers, "x-flint-deadline-ms") else { return Ok(self.config.longest_call) };
+        match text.parse() {
+            Ok(millis) if millis > 0 => Ok(Duration::from_millis(millis).min(self.config.longest_call)),
+            _ => Err(refuse(Code::InvalidParameter, "X-Flint-Deadline-Ms is not a number of milliseconds from 1")),
+        }
+    }
+}
+
+/// The answer to a call that ran.
+fn answer(outcome: Outcome) -> Answer {
+    let mut answer = Answer::new(Full::new(outcome.payload));
+    let headers = answer.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    let mut set = |name: &'static str, text: &str| {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            headers.insert(name, value);
+        }
+    };
+    set("x-amz-executed-version", &outcome.version.to_string());
+    match outcome.function_error {
+        Some(FunctionError::Handled) => set("x-amz-function-error", "Handled"),
+        Some(FunctionError::Unhandled) => set("x-amz-function-error", "Unhandled"),
+        None => {}
+    }
+    set("x-flint-timing", &timing(&outcome.timings));
+    if let Some(tail) = outcome.log_tail {
+        set("x-amz-log-result", &BASE64.encode(tail));
+    }
+    answer
+}
+
+fn timing(timings: &Timings) -> String {
+    let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
+    format!(
+        "queue={:.3}, sandbox={:.3}, init={:.3}, handler={:.3}",
+        ms(timings.queue),
+        ms(timings.sandbox),
+        ms(timings.init),
+        ms(timings.handler)
+    )
+}
+
+fn empty(status: StatusCode) -> Answer {
+    let mut answer = Answer::new(Full::default());
+    *answer.status_mut() = status;
+    answer
+}
+
+pub(crate) fn too_large() -> Refused {
+    refuse(Code::RequestTooLarge, "Request must be smaller than 6291456 bytes for the InvokeFunction operation")
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn invocation_type(headers: &HeaderMap) -> Result<InvocationType, Refused> {
+    match header(headers, "x-amz-invocation-type") {
+        None | Some("RequestResponse" | "") => Ok(InvocationType::RequestResponse),
+        Some("DryRun") => Ok(InvocationType::DryRun),
+        Some("Event") => {
+            let message = "asynchronous invocation (Event) needs the durable queue, which this release does not have; \
+                           use RequestResponse";
+            Err(refuse(Code::InvalidParameter, message))
+        }
+        Some(other) => {
+            let message = format!(
+                "1 validation error detected: Value '{other}' at 'invocationType' failed to satisfy constraint: \
+                 Member must satisfy enum value set: [Event, RequestResponse, DryRun]"
+            );
+            Err(refuse(Code::Validation, &message))
+        }
+    }
+}
+
+fn log_tail(headers: &HeaderMap) -> Result<bool, Refused> {
+    match header(headers, "x-amz-log-type") {
+        None | Some("None" | "") => Ok(false),
+        Some("Tail") => Ok(true),
+        Some(other) => {
+            let message = format!(
+                "1 validation error detected: Value '{other}' at 'logType' failed to satisfy constraint: \
+                 Member must satisfy enum value set: [None, Tail]"
+            );
+            Err(refuse(Code::Validation, &message))
+        }
+    }
+}
+
+/// Base64 of a JSON object, as the SDKs send it.
+fn client_context(headers: &HeaderMap) -> Result<Option<String>, Refused> {
+    let Some(text) = header(headers, "x-amz-client-context") else { return Ok(None) };
+    let wrong = |_| refuse(Code::InvalidRequestContent, "Client context must be a valid Base64-encoded JSON object.");
+    let bytes = BASE64.decode(text).map_err(|_| wrong(()))?;
+    let value: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&bytes).map_err(|_| wrong(()))?;
+    Ok(Some(serde_json::Value::Object(value).to_string()))
+}
+
+fn query_value(query: Option<&str>, name: &str) -> Option<String> {
+    query?.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key == name).then(|| percent_decode_str(value).decode_utf8_lossy().into_owned())
+    })
+}

@@ -1,0 +1,182 @@
+//! The host's side of the framed protocol: one socket, one call at a time.
+//!
+//! Guarantees: every deviation of the runtime from the protocol becomes `Heard::Violation`; nothing it sends makes the
+//! host allocate more than the limits allow.
+
+use std::os::fd::OwnedFd;
+
+use bytes::{Bytes, BytesMut};
+use flint_model::limits;
+use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use crate::frame::{self, Frame, Kind};
+
+/// What the runtime said in answer to a call or to INIT.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// The handler is loaded.
+    Ready,
+    /// The handler's answer.
+    Answer(Bytes),
+    /// An error document, as the runtime wrote it.
+    Error(Bytes),
+    /// The answer is over the limit; this many bytes were seen before giving up.
+    TooLarge(usize),
+    /// The socket was closed: the process ended.
+    Closed,
+    /// The protocol was broken.
+    Violation(String),
+}
+
+#[derive(Serialize)]
+pub(crate) struct InvokeHeader<'a> {
+    pub(crate) request_id: &'a str,
+    pub(crate) deadline_ms: i64,
+    pub(crate) remaining_ms: u64,
+    pub(crate) arn: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_context: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trace_id: Option<&'a str>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Channel {
+    socket: UnixStream,
+    input: BytesMut,
+    output: BytesMut,
+    stream: u32,
+    greeted: bool,
+    /// The pieces of an answer that comes in several frames; kept here so that a dropped wait can be taken up again.
+    gathered: Option<BytesMut>,
+}
+
+impl Channel {
+    /// Makes the socket pair; returns the channel with the runtime's end (its descriptor 3).
+    pub(crate) fn pair() -> std::io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let socket = UnixStream::from_std(ours)?;
+        let channel = Self { socket, input: BytesMut::new(), output: BytesMut::new(), stream: 0, greeted: false, gathered: None };
+        Ok((channel, OwnedFd::from(theirs)))
+    }
+
+    /// Sends INIT; the runtime reads it when it is up.
+    pub(crate) async fn init(&mut self, body: &[u8]) -> std::io::Result<()> {
+        frame::put(&mut self.output, Kind::Init, 0, 0, body);
+        self.flush().await
+    }
+
+    /// Sends a call.
+    pub(crate) async fn call(&mut self, header: &InvokeHeader<'_>, payload: &[u8]) -> std::io::Result<()> {
+        self.stream = self.stream.wrapping_add(1).max(1);
+        self.gathered = None;
+        let header = serde_json::to_vec(header).map_err(std::io::Error::other)?;
+        let length = 4 + header.len() + payload.len();
+        frame::put_header(&mut self.output, Kind::Invoke, frame::END, self.stream, length);
+        self.output.extend_from_slice(&u32::try_from(header.len()).unwrap_or(u32::MAX).to_be_bytes());
+        self.output.extend_from_slice(&header);
+        self.output.extend_from_slice(payload);
+        self.flush().await
+    }
+
+    /// Asks the runtime to end in good order.
+    pub(crate) async fn shutdown(&mut self, grace_ms: u64) -> std::io::Result<()> {
+        let body = format!("{{\"grace_ms\":{grace_ms}}}");
+        frame::put(&mut self.output, Kind::Shutdown, 0, 0, body.as_bytes());
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> std::io::Result<()> {
+        self.socket.write_all(&self.output).await?;
+        self.output.clear();
+        Ok(())
+    }
+
+    /// Waits for what the runtime says to INIT.
+    pub(crate) async fn hear_init(&mut self) -> Heard {
+        loop {
+            let frame = match self.next().await {
+                Ok(frame) => frame,
+                Err(heard) => return heard,
+            };
+            match (frame.kind, frame.stream) {
+                (Some(Kind::Hello), 0) if !self.greeted => match check_hello(&frame) {
+                    Ok(()) => self.greeted = true,
+                    Err(reason) => return Heard::Violation(reason),
+                },
+                (Some(Kind::Ready), 0) if self.greeted => return Heard::Ready,
+                (Some(Kind::Error), 0) if self.greeted => return Heard::Error(frame.body),
+                (None, _) => {}
+                (Some(kind), stream) => {
+                    return Heard::Violation(format!("{kind:?} on stream {stream} during init"));
+                }
+            }
+        }
+    }
+
+    /// Waits for the answer to the current call. May be dropped and called again: nothing read is lost.
+    pub(crate) async fn hear_answer(&mut self) -> Heard {
+        loop {
+            let frame = match self.next().await {
+                Ok(frame) => frame,
+                Err(heard) => return heard,
+            };
+            match frame.kind {
+                Some(Kind::Data) if frame.stream == self.stream => {
+                    let size = self.gathered.as_ref().map_or(0, BytesMut::len) + frame.body.len();
+                    if size > limits::RESPONSE_PAYLOAD {
+                        return Heard::TooLarge(size);
+                    }
+                    match (frame.ends(), &mut self.gathered) {
+                        // The usual case, an answer in one frame, is handed on without a copy.
+                        (true, None) => return Heard::Answer(frame.body),
+                        (false, None) => self.gathered = Some(BytesMut::from(&frame.body[..])),
+                        (ends, Some(bytes)) => {
+                            bytes.extend_from_slice(&frame.body);
+                            if ends {
+                                return Heard::Answer(std::mem::take(bytes).freeze());
+                            }
+                        }
+                    }
+                }
+                Some(Kind::Error) if frame.stream == self.stream => return Heard::Error(frame.body),
+                Some(Kind::Log | Kind::Credit | Kind::Head) | None => {}
+                Some(kind) => {
+                    let expected = self.stream;
+                    return Heard::Violation(format!("{kind:?} on stream {}, expected {expected}", frame.stream));
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<Frame, Heard> {
+        loop {
+            match frame::take(&mut self.input) {
+                Ok(Some(frame)) => return Ok(frame),
+                Ok(None) => {}
+                Err(too_long) => return Err(Heard::Violation(too_long.to_string())),
+            }
+            self.input.reserve(4 * 1024);
+            match self.socket.read_buf(&mut self.input).await {
+                // Also after half a frame: the process died while answering.
+                Ok(0) | Err(_) => return Err(Heard::Closed),
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+fn check_hello(frame: &Frame) -> Result<(), String> {
+    #[derive(serde::Deserialize)]
+    struct Hello {
+        protocol: u32,
+    }
+    match serde_json::from_slice::<Hello>(&frame.body) {
+        Ok(hello) if hello.protocol == frame::PROTOCOL => Ok(()),
+        Ok(hello) => Err(format!("the runtime speaks protocol {}, not {}", hello.protocol, frame::PROTOCOL)),
+        Err(error) => Err(format!("HELLO cannot be read: {error}")),
+    }
+}

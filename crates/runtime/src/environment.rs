@@ -1,0 +1,79 @@
+//! The environment of an instance's process: Lambda's variables and the function's own.
+//!
+//! Source: AWS Lambda developer guide, "Defined runtime environment variables". Built from empty: nothing of the server's
+//! environment is inherited.
+
+use flint_model::runtime::{Family, RuntimeId};
+
+use crate::launch::FunctionFacts;
+
+/// Address of the Runtime API as the process sees it, inside its own network namespace.
+const RUNTIME_API: &str = "127.0.0.1:9001";
+const LIBRARIES: &str =
+    "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
+const PROGRAMS: &str = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin";
+
+/// The whole environment of a fresh process. The function's own variables win, except over the names that the API refuses
+/// to set anyway.
+pub(crate) fn build(facts: &FunctionFacts, log_stream: &str) -> Vec<(String, String)> {
+    let family = facts.runtime.as_ref().and_then(RuntimeId::family);
+    let mut env: Vec<(String, String)> = Vec::with_capacity(40);
+    let mut set = |name: &str, value: &str| env.push((name.to_owned(), value.to_owned()));
+    for (name, value) in &facts.environment {
+        set(name, value);
+    }
+    set("AWS_LAMBDA_FUNCTION_NAME", &facts.name);
+    set("AWS_LAMBDA_FUNCTION_VERSION", &facts.version);
+    set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &facts.memory_mb.to_string());
+    set("AWS_LAMBDA_LOG_GROUP_NAME", &facts.log_group);
+    set("AWS_LAMBDA_LOG_STREAM_NAME", log_stream);
+    set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+    set("AWS_LAMBDA_RUNTIME_API", RUNTIME_API);
+    set("AWS_REGION", &facts.region);
+    set("AWS_DEFAULT_REGION", &facts.region);
+    set("_HANDLER", &facts.handler);
+    set("LAMBDA_TASK_ROOT", "/var/task");
+    set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+    for (name, value) in &facts.credentials {
+        set(name, value);
+    }
+    // The X-Ray SDKs read these; no daemon listens there, so what they send is lost without harm.
+    set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
+    set("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000");
+    set("_AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1");
+    set("_AWS_XRAY_DAEMON_PORT", "2000");
+    defaults(facts, family, &mut env);
+    env
+}
+
+/// Variables that a function may override.
+fn defaults(facts: &FunctionFacts, family: Option<Family>, env: &mut Vec<(String, String)>) {
+    let mut default = |name: &str, value: &str| {
+        if !facts.environment.contains_key(name) {
+            env.push((name.to_owned(), value.to_owned()));
+        }
+    };
+    default("TZ", ":UTC");
+    default("LANG", "en_US.UTF-8");
+    default("PATH", PROGRAMS);
+    default("LD_LIBRARY_PATH", LIBRARIES);
+    if let (Some(runtime), Some(Family::Python | Family::Nodejs | Family::Java)) = (&facts.runtime, family) {
+        default("AWS_EXECUTION_ENV", &format!("AWS_Lambda_{runtime}"));
+        default("PWD", "/var/task");
+        default("SHLVL", "0");
+    }
+    match (family, &facts.runtime) {
+        (Some(Family::Python), _) => default("PYTHONPATH", "/var/runtime"),
+        (Some(Family::Nodejs), Some(runtime)) => {
+            let major = runtime.version().0;
+            default(
+                "NODE_PATH",
+                &format!(
+                    "/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:\
+                     /var/runtime/node_modules:/var/runtime:/var/task"
+                ),
+            );
+        }
+        _ => {}
+    }
+}

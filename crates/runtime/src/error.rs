@@ -1,0 +1,32 @@
+//! Errors of the platform while it works on an instance. What the function did wrong is not one: it is a reply.
+
+use flint_model::Code;
+
+/// What can go wrong between the server and an instance.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No interpreter serves the runtime.
+    #[error("no interpreter for {runtime} on this host; {hint}")]
+    RuntimeUnavailable {
+        /// What the function asks for.
+        runtime: String,
+        /// What to install or register.
+        hint: String,
+    },
+    /// The sandbox could not be made or used.
+    #[error(transparent)]
+    Sandbox(#[from] flint_sandbox::Error),
+    /// A pipe, socket or file failed.
+    #[error("instance plumbing: {0}; a retry is safe")]
+    Io(#[from] std::io::Error),
+}
+
+impl Error {
+    /// The row of the error table.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::RuntimeUnavailable { .. } => Code::RuntimeUnavailable,
+            Self::Sandbox(_) | Self::Io(_) => Code::Sandbox,
+        }
+    }
+}

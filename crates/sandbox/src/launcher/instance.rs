@@ -1,0 +1,134 @@
+//! One sandbox as the launcher sees it.
+//!
+//! Guarantees: knows which of the server's requests wait for which word of the init. Leaves to others: reading sockets and
+//! answering (`serve`).
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use rustix::process::Signal;
+
+use crate::cgroup::{Group, Version};
+use crate::error::{Error, Result};
+use crate::spec::Limits;
+use crate::wire::{self, Order};
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Its init builds; the request waits for `Ready`.
+    Building { req: u64 },
+    /// Built, and nothing has been told about what it is for.
+    Parked,
+    /// A program is being started for the request.
+    Starting { req: u64 },
+    /// A program runs.
+    Running,
+    /// The program has ended; another may be started.
+    Idle,
+}
+
+/// One sandbox.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) id: u64,
+    pub(super) uid: u32,
+    pub(super) pidfd: OwnedFd,
+    pub(super) socket: OwnedFd,
+    pub(super) group: Group,
+    pub(super) state: State,
+    /// Its mount namespace, from `Ready` on.
+    pub(super) namespace: Option<OwnedFd>,
+    pub(super) limits: Option<Limits>,
+    /// Readable when the kernel runs out of memory for it (cgroup v1 only).
+    pub(super) oom_event: Option<OwnedFd>,
+    /// The kernel's count of kills when the current program was started.
+    oom_before: u64,
+    /// Requests that wait until no process is left.
+    pub(super) kills: Vec<u64>,
+    /// Requests that wait until the sandbox is gone.
+    pub(super) destroys: Vec<u64>,
+}
+
+impl Instance {
+    pub(super) fn new(
+        id: u64,
+        uid: u32,
+        pidfd: OwnedFd,
+        socket: OwnedFd,
+        group: Group,
+        state: State,
+    ) -> Self {
+        let oom_event = oom_event(&group);
+        Self {
+            id,
+            uid,
+            pidfd,
+            socket,
+            group,
+            state,
+            namespace: None,
+            limits: None,
+            oom_event,
+            oom_before: 0,
+            kills: Vec::new(),
+            destroys: Vec::new(),
+        }
+    }
+
+    /// Tells init to start the program in `tail`.
+    pub(super) fn run(&mut self, req: u64, tail: &[u8], fds: &[OwnedFd]) -> Result<()> {
+        let Some(limits) = &self.limits else {
+            return Err(Error::State {
+                id: self.id,
+                reason: "it is not claimed yet".to_owned(),
+            });
+        };
+        self.oom_before = self.group.paths.oom_kills();
+        let order = Order::Run {
+            open_files: limits.open_files,
+            processes: limits.pids,
+        };
+        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        wire::tell(&self.socket, &order, tail, &fds).map_err(|_| Error::Ended { id: self.id })?;
+        self.state = State::Starting { req };
+        Ok(())
+    }
+
+    /// The kernel has killed a process of it, for want of memory, since the current program was started.
+    pub(super) fn oom(&self) -> bool {
+        self.group.paths.oom_kills() > self.oom_before
+    }
+
+    /// Has init kill every process but itself. Init answers `Quiet`.
+    pub(super) fn kill_processes(&self) -> Result<()> {
+        self.thaw();
+        wire::tell(&self.socket, &Order::Kill, &[], &[]).map_err(|_| Error::Ended { id: self.id })
+    }
+
+    /// Kills init, and with it, by the kernel, everything in its pid namespace.
+    pub(super) fn kill(&self) {
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+        self.thaw();
+    }
+
+    /// What is frozen by v1 does not die, and cannot obey in either version.
+    fn thaw(&self) {
+        drop(self.group.paths.set_frozen(false));
+    }
+}
+
+/// On v1, a descriptor that becomes readable when the group is out of memory. v2 kills the whole group by itself.
+fn oom_event(group: &Group) -> Option<OwnedFd> {
+    let memory = group
+        .paths
+        .memory
+        .as_ref()
+        .filter(|place| place.version == Version::V1)?;
+    let control = fs::File::open(memory.dir.join("memory.oom_control")).ok()?;
+    let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
+    let event = rustix::event::eventfd(0, flags).ok()?;
+    let line = format!("{} {}", event.as_raw_fd(), control.as_raw_fd());
+    crate::cgroup::write_control(&memory.dir.join("cgroup.event_control"), &line).ok()?;
+    Some(event)
+}

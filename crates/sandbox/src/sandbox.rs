@@ -1,0 +1,248 @@
+//! Handles of one sandbox: parked, then claimed.
+//!
+//! Guarantees: a handle that is dropped destroys its sandbox in the background. Freezing and usage go straight to the
+//! kernel's files, without the launcher.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::cgroup::Paths;
+use crate::client::Link;
+use crate::error::{Error, Result};
+use crate::spec::{ExecSpec, Exit, Usage};
+use crate::wire::Ask;
+
+/// The descriptors a program starts with, beside `/dev/null` as standard input.
+#[derive(Debug)]
+pub struct Stdio {
+    /// Standard output and standard error.
+    pub output: OwnedFd,
+    /// Descriptor 3, for programs that speak over an inherited socket.
+    pub channel: Option<OwnedFd>,
+}
+
+/// What has become of a sandbox's program.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Status {
+    pub(crate) exit: Option<Exit>,
+    pub(crate) ended: bool,
+}
+
+/// A built sandbox that knows no function yet.
+#[derive(Debug)]
+pub struct Parked {
+    body: Body,
+}
+
+/// A sandbox that serves one function version until it is destroyed.
+#[derive(Debug)]
+pub struct Sandbox {
+    body: Body,
+}
+
+#[derive(Debug)]
+struct Body {
+    link: Arc<Link>,
+    id: u64,
+    uid: u32,
+    paths: Paths,
+    status: watch::Receiver<Status>,
+    listener: Option<OwnedFd>,
+    /// Destroyed already, or handed on.
+    over: bool,
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if !self.over {
+            self.link.destroy_later(self.id);
+            self.link.forget(self.id);
+        }
+    }
+}
+
+impl Body {
+    async fn destroy(mut self) -> Result<()> {
+        let result = self.link.ask(Ask::Destroy { sandbox: self.id }, &[], &[]).await;
+        self.over = true;
+        self.link.forget(self.id);
+        result.map(drop)
+    }
+}
+
+impl Parked {
+    pub(crate) fn new(
+        link: Arc<Link>,
+        id: u64,
+        uid: u32,
+        paths: Paths,
+        status: watch::Receiver<Status>,
+        listener: Option<OwnedFd>,
+    ) -> Self {
+        Self {
+            body: Body {
+                link,
+                id,
+                uid,
+                paths,
+                status,
+                listener,
+                over: false,
+            },
+        }
+    }
+
+    /// Its number, unique for the life of the launcher.
+    pub fn id(&self) -> u64 {
+        self.body.id
+    }
+
+    /// The host uid its processes run as.
+    pub fn uid(&self) -> u32 {
+        self.body.uid
+    }
+
+    /// The Runtime API listener, once. Its address inside is `127.0.0.1:9001`; with `Network::Host` ask it for its address.
+    pub fn take_runtime_api_listener(&mut self) -> Option<TcpListener> {
+        self.body.listener.take().map(TcpListener::from)
+    }
+
+    /// Resolves when its init has died, such as from a want of memory on the host: it cannot be claimed any more.
+    pub async fn ended(&self) {
+        let mut status = self.body.status.clone();
+        drop(status.wait_for(|status| status.ended).await);
+    }
+
+    /// Destroys it and waits until nothing of it remains.
+    ///
+    /// # Errors
+    /// When the launcher is gone.
+    pub async fn destroy(self) -> Result<()> {
+        self.body.destroy().await
+    }
+}
+
+impl Sandbox {
+    pub(crate) fn of(parked: Parked) -> Self {
+        Self { body: parked.body }
+    }
+
+    pub(crate) async fn start(&self, ask: Ask, exec: &ExecSpec, stdio: Stdio) -> Result<()> {
+        // Before the request: the program may end before its answer is read.
+        let before = self.body.link.begin(self.body.id, None);
+        let started = self.body.link.start(ask, exec, stdio).await;
+        if let Err(error) = started {
+            self.body.link.begin(self.body.id, before);
+            return Err(match error {
+                Error::Build { step, reason } if !exec.argv.is_empty() => Error::Exec {
+                    program: exec.argv[0].clone(),
+                    step,
+                    reason,
+                },
+                other => other,
+            });
+        }
+        Ok(())
+    }
+
+    /// Its number, unique for the life of the launcher.
+    pub fn id(&self) -> u64 {
+        self.body.id
+    }
+
+    /// The host uid its processes run as.
+    pub fn uid(&self) -> u32 {
+        self.body.uid
+    }
+
+    /// The Runtime API listener, once.
+    pub fn take_runtime_api_listener(&mut self) -> Option<TcpListener> {
+        self.body.listener.take().map(TcpListener::from)
+    }
+
+    /// Waits for the end of the current program. What it started may still run: see [`Self::kill_processes`].
+    pub async fn exited(&self) -> Exit {
+        let mut status = self.body.status.clone();
+        let exit = status
+            .wait_for(|status| status.exit.is_some())
+            .await
+            .ok()
+            .and_then(|status| status.exit);
+        exit.unwrap_or(Exit {
+            code: None,
+            signal: Some(libc::SIGKILL),
+            oom: false,
+        })
+    }
+
+    /// Whether its program still runs, as far as the launcher has told.
+    pub fn is_running(&self) -> bool {
+        let status = self.body.status.borrow();
+        status.exit.is_none() && !status.ended
+    }
+
+    /// Starts a fresh program after the last one has ended; `/tmp` is as that one left it.
+    ///
+    /// # Errors
+    /// When a program still runs, the sandbox has ended, or the program cannot be executed.
+    pub async fn exec(&self, exec: ExecSpec, stdio: Stdio) -> Result<()> {
+        self.start(
+            Ask::Exec {
+                sandbox: self.body.id,
+            },
+            &exec,
+            stdio,
+        )
+        .await
+    }
+
+    /// Kills every process but the sandbox itself; returns when none is left. Thaws first.
+    ///
+    /// # Errors
+    /// When the sandbox has ended.
+    pub async fn kill_processes(&self) -> Result<()> {
+        self.body
+            .link
+            .ask(
+                Ask::Kill {
+                    sandbox: self.body.id,
+                },
+                &[],
+                &[],
+            )
+            .await
+            .map(drop)
+    }
+
+    /// What it has used so far.
+    pub fn usage(&self) -> Usage {
+        self.body.paths.usage()
+    }
+
+    /// Stops every process until [`Self::thaw`].
+    ///
+    /// # Errors
+    /// When the group's control file refuses.
+    pub fn freeze(&self) -> Result<()> {
+        self.body.paths.set_frozen(true)
+    }
+
+    /// Lets every process go on.
+    ///
+    /// # Errors
+    /// When the group's control file refuses.
+    pub fn thaw(&self) -> Result<()> {
+        self.body.paths.set_frozen(false)
+    }
+
+    /// Destroys it and waits until its processes, cgroups and uid are free.
+    ///
+    /// # Errors
+    /// When the launcher is gone.
+    pub async fn destroy(self) -> Result<()> {
+        self.body.destroy().await
+    }
+}

@@ -1,0 +1,239 @@
+//! What goes over the sockets between server, launcher and init.
+//!
+//! One message is one packet: a length, a JSON header of that length, and a tail that the launcher passes on to init
+//! unread. The tail holds the program's environment, which may be secret: the launcher never parses or keeps it, so that
+//! the memory that later sandboxes are cloned from does not hold it.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::Paths;
+use crate::error::{Error, Result};
+use crate::launcher::{LauncherConfig, Swept};
+use crate::report::HostReport;
+use crate::spec::{Bind, Exit, Limits, PrepareSpec};
+
+/// The most one packet may hold: arguments and environment of one program, and then some.
+pub(crate) const MAX_PACKET: usize = 160 * 1024;
+const MAX_FDS: usize = 4;
+
+/// The first packet of each direction.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) config: LauncherConfig,
+}
+
+/// The launcher's answer to [`Hello`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Welcome {
+    pub(crate) report: HostReport,
+    pub(crate) swept: Swept,
+}
+
+/// What the server asks of the launcher. `req` comes back in the answer; 0 asks for none.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Request {
+    pub(crate) req: u64,
+    pub(crate) ask: Ask,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    Prepare(PrepareSpec),
+    /// Tail: the program. Descriptors: output, then perhaps the channel.
+    Claim {
+        sandbox: u64,
+        binds: Vec<Bind>,
+        limits: Limits,
+    },
+    /// Tail and descriptors as with `Claim`.
+    Exec {
+        sandbox: u64,
+    },
+    Kill {
+        sandbox: u64,
+    },
+    Destroy {
+        sandbox: u64,
+    },
+}
+
+/// What the launcher tells the server.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Notice {
+    Answer {
+        req: u64,
+        result: std::result::Result<Done, Error>,
+    },
+    Exited {
+        sandbox: u64,
+        exit: Exit,
+    },
+    /// Init has ended; nothing of the sandbox runs any more.
+    Ended {
+        sandbox: u64,
+        oom: bool,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Done {
+    /// Descriptors: the Runtime API listener, when one was asked for.
+    Prepared {
+        sandbox: u64,
+        uid: u32,
+        paths: Paths,
+    },
+    Plain,
+}
+
+/// What the launcher asks of an init.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// The maps are written and the cgroups hold you: build.
+    Build,
+    /// Tail: the program.
+    Run {
+        open_files: u32,
+        processes: u32,
+    },
+    Kill,
+}
+
+/// What an init tells the launcher.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Word {
+    /// Descriptors: the mount namespace, then perhaps the listener.
+    Ready,
+    Failed(Error),
+    Started,
+    NotStarted(Error),
+    Exited {
+        code: Option<i32>,
+        signal: Option<i32>,
+    },
+    /// All but init are gone.
+    Quiet,
+}
+
+/// A packet that has arrived, still in the receiver's buffer.
+#[derive(Debug)]
+pub(crate) struct Packet<T> {
+    pub(crate) head: T,
+    /// Where the tail lies in the buffer.
+    pub(crate) tail: std::ops::Range<usize>,
+    pub(crate) fds: Vec<OwnedFd>,
+}
+
+/// Lays a header and a tail out as one packet.
+pub(crate) fn encode<T: Serialize>(head: &T) -> Result<Vec<u8>> {
+    let mut packet = vec![0; 4];
+    serde_json::to_writer(&mut packet, head).map_err(Error::socket)?;
+    let length = u32::try_from(packet.len() - 4).unwrap_or(u32::MAX);
+    packet[..4].copy_from_slice(&length.to_le_bytes());
+    Ok(packet)
+}
+
+/// Sends one packet. `EAGAIN` comes back as [`io::ErrorKind::WouldBlock`] on a non-blocking socket.
+pub(crate) fn send(socket: impl AsFd, head: &[u8], tail: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(fds));
+    }
+    let parts = [IoSlice::new(head), IoSlice::new(tail)];
+    loop {
+        match rustix::net::sendmsg(&socket, &parts, &mut control, SendFlags::NOSIGNAL) {
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Encodes and sends.
+pub(crate) fn tell<T: Serialize>(
+    socket: impl AsFd,
+    head: &T,
+    tail: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> Result<()> {
+    let head = encode(head)?;
+    let size = head.len() + tail.len();
+    if size > MAX_PACKET {
+        return Err(Error::TooLarge {
+            size,
+            limit: MAX_PACKET,
+        });
+    }
+    send(socket, &head, tail, fds).map_err(Error::socket)
+}
+
+/// Receives one packet into `buffer` (of [`MAX_PACKET`] bytes). `None` at the end of the stream.
+pub(crate) fn receive<T: DeserializeOwned>(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+) -> io::Result<Option<Packet<T>>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = loop {
+        let mut parts = [IoSliceMut::new(buffer)];
+        match rustix::net::recvmsg(&socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Ok(message) => break message,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let mut fds = Vec::new();
+    for item in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = item {
+            fds.extend(rights);
+        }
+    }
+    if message.bytes == 0 {
+        return Ok(None);
+    }
+    if message.flags.contains(ReturnFlags::TRUNC) || message.bytes < 4 {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a packet of impossible size",
+        ));
+    }
+    let length = u32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]) as usize;
+    let start = 4 + length;
+    if start > message.bytes {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a packet shorter than its header",
+        ));
+    }
+    let head = serde_json::from_slice(&buffer[4..start])?;
+    Ok(Some(Packet {
+        head,
+        tail: start..message.bytes,
+        fds,
+    }))
+}
+
+/// A connected pair of packet sockets with room for the largest packet.
+pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+    let (a, b) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    for end in [&a, &b] {
+        sockopt::set_socket_send_buffer_size(end, 2 * MAX_PACKET)?;
+    }
+    Ok((a, b))
+}

@@ -1,0 +1,174 @@
+//! Lives and deaths: of sandboxes, of the launcher, of the server.
+
+use std::io::Read;
+use std::net::TcpStream;
+
+use flint_sandbox::launcher;
+
+use crate::scene::{Output, Scene, class, processes_of, sh, until};
+
+/// What must be the same after as before. Counted for this scene only where the host has more than us.
+fn traces(scene: &Scene) -> (usize, usize, usize) {
+    let count = |path: &str| std::fs::read_dir(path).map_or(0, Iterator::count);
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")
+        .unwrap()
+        .lines()
+        .count();
+    (
+        cgroups(&scene.config.tag),
+        mounts,
+        count(&format!("/proc/{}/fd", launcher_pid(scene))),
+    )
+}
+
+/// Cgroup folders of sandboxes with this tag, in all hierarchies.
+fn cgroups(tag: &str) -> usize {
+    let name = format!("flint-{tag}");
+    let all = walk(std::path::Path::new("/sys/fs/cgroup"), 5);
+    all.iter()
+        .filter(|path| path.parent().is_some_and(|parent| parent.ends_with(&name)))
+        .count()
+}
+
+fn walk(dir: &std::path::Path, depth: usize) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if depth > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(walk(&entry.path(), depth - 1));
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
+/// The launcher of a scene, by the roots it has mounted.
+fn launcher_pid(scene: &Scene) -> u32 {
+    let mark = scene.folder().join("state/roots").display().to_string();
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.find(|pid| {
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        read("cmdline").contains("__launcher") && read("mountinfo").contains(&mark)
+    })
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_cycles_leave_nothing() {
+    let scene = Scene::new();
+    scene.sh("true").await;
+    let before = traces(&scene);
+    for _ in 0..200 {
+        let (exit, _) = scene.sh("exit 3").await;
+        assert_eq!(exit.code, Some(3));
+    }
+    assert_eq!(
+        traces(&scene),
+        before,
+        "cgroups, mounts, descriptors of the launcher"
+    );
+    assert_eq!(
+        (200_000..).take(0).count() + processes_of(scene.config.uid_base),
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_runtime_api_listener_is_reached_from_inside_only() {
+    let scene = Scene::new();
+    let mut class = class();
+    class.runtime_api = true;
+    let mut parked = scene.launcher.prepare(class).await.unwrap();
+    let listener = parked.take_runtime_api_listener().unwrap();
+    assert!(
+        TcpStream::connect("127.0.0.1:9001").is_err(),
+        "not in the host's network"
+    );
+    let (output, stdio) = Output::new();
+    let call =
+        "import socket; s = socket.create_connection(('127.0.0.1', 9001)); s.sendall(b'mine'); print('sent')";
+    let program = crate::scene::exec(&["/usr/bin/python3", "-c", call]);
+    let sandbox = scene
+        .launcher
+        .claim(parked, scene.claim(program), stdio)
+        .await
+        .unwrap();
+    let heard = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        listener.accept().unwrap().0.read_to_string(&mut text).unwrap();
+        text
+    });
+    assert_eq!(sandbox.exited().await.code, Some(0));
+    assert_eq!(heard.await.unwrap(), "mine");
+    drop(sandbox);
+    assert_eq!(output.text().await, "sent\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_launcher_killed_outright_takes_everything_along_and_the_next_sweeps() {
+    let scene = Scene::new();
+    let mut uids = Vec::new();
+    let mut sandboxes = Vec::new();
+    for _ in 0..3 {
+        let (sandbox, output) = scene.start(sh("setsid sleep 1000 & sleep 1000")).await;
+        uids.push(sandbox.uid());
+        sandboxes.push((sandbox, output));
+    }
+    let pid = rustix::process::Pid::from_raw(launcher_pid(&scene).cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    scene.launcher.gone().await;
+    assert_eq!(sandboxes[0].0.exited().await.signal, Some(9));
+    until("nothing runs", || uids.iter().all(|uid| processes_of(*uid) == 0)).await;
+    assert!(cgroups(&scene.config.tag) > 0);
+    let swept = launcher::sweep(&scene.config).unwrap();
+    assert!(swept.cgroups > 0);
+    assert_eq!(cgroups(&scene.config.tag), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_last_handle_is_dropped_everything_goes() {
+    let scene = Scene::new();
+    let (sandbox, _output) = scene.start(sh("sleep 1000")).await;
+    let (uid, tag) = (sandbox.uid(), scene.config.tag.clone());
+    drop((sandbox, scene));
+    until("nothing is left", || processes_of(uid) == 0 && cgroups(&tag) == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_prepare_leaves_no_sandbox() {
+    let scene = Scene::new();
+    for _ in 0..20 {
+        let _ = tokio::time::timeout(std::time::Duration::ZERO, scene.launcher.prepare(class())).await;
+    }
+    until("all are destroyed", || cgroups(&scene.config.tag) == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_folder_is_shown_instead_of_the_hosts() {
+    let scene = Scene::new();
+    let root = scene.folder().join("image");
+    std::fs::create_dir_all(root.join("app")).unwrap();
+    std::fs::write(root.join("app/mark"), "from the image\n").unwrap();
+    // Its programs are the host's, bound: an image of our own would be large.
+    for name in ["bin", "lib", "lib64"] {
+        std::os::unix::fs::symlink(format!("usr/{name}"), root.join(name)).unwrap();
+    }
+    let mut class = class();
+    class.root = flint_sandbox::spec::Root::Folder(root);
+    class.binds = vec![flint_sandbox::spec::Bind {
+        source: "/usr".into(),
+        target: "/usr".into(),
+    }];
+    let parked = scene.launcher.prepare(class).await.unwrap();
+    let (output, stdio) = Output::new();
+    let program = crate::scene::exec(&["/bin/cat", "/app/mark", "/etc/hosts"]);
+    let sandbox = scene
+        .launcher
+        .claim(parked, scene.claim(program), stdio)
+        .await
+        .unwrap();
+    assert_eq!(sandbox.exited().await.code, Some(0));
+    drop(sandbox);
+    let text = output.text().await;
+    assert!(text.starts_with("from the image\n127.0.0.1 localhost"), "{text}");
+}

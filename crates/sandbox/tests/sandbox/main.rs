@@ -1,0 +1,9 @@
+//! The sandbox, from outside, with real programs. Run as root.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(unreachable_pub, reason = "a test binary has no users")]
+
+mod harm;
+mod life;
+mod programs;
+mod scene;

@@ -1,0 +1,155 @@
+//! The metrics registry, in Prometheus text form. Names follow the words of the house; labels are those of the logs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FunctionLabel {
+    tenant: String,
+    function: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    tenant: String,
+    function: String,
+    outcome: &'static str,
+}
+
+/// Upper edges of the duration buckets, in seconds: from 0.1 ms, each a little over twice the last, to 15 minutes.
+const EDGES: [f64; 16] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0,
+    900.0,
+];
+
+fn histogram() -> Histogram {
+    Histogram::new(EDGES)
+}
+
+type Durations = Family<FunctionLabel, Histogram, fn() -> Histogram>;
+
+/// Handles to all metrics; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    invocations: Family<OutcomeLabel, Counter>,
+    duration: Durations,
+    init: Durations,
+    throttled: Family<FunctionLabel, Counter>,
+    /// Instances that exist (starting, idle, busy).
+    pub instances: Gauge,
+    /// Invocations being run.
+    pub running: Gauge,
+    /// Log records dropped because the disk was too slow.
+    pub logs_dropped: Gauge,
+}
+
+/// The metrics of one function, looked up once and kept by its pool.
+#[derive(Debug, Clone)]
+pub struct FunctionMetrics {
+    succeeded: Counter,
+    failed: Counter,
+    throttled: Counter,
+    duration: Histogram,
+    init: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("flint");
+        let invocations = Family::default();
+        let duration = Durations::new_with_constructor(histogram);
+        let init = Durations::new_with_constructor(histogram);
+        let throttled = Family::default();
+        let (instances, running, logs_dropped) = (Gauge::default(), Gauge::default(), Gauge::default());
+        registry.register("invocations", "Invocations by outcome", invocations.clone());
+        registry.register(
+            "invocation_duration_seconds",
+            "Time in the handler",
+            duration.clone(),
+        );
+        registry.register(
+            "init_duration_seconds",
+            "From process start to handler loaded",
+            init.clone(),
+        );
+        registry.register(
+            "throttled",
+            "Invocations refused for lack of concurrency",
+            throttled.clone(),
+        );
+        registry.register("instances", "Instances that exist", instances.clone());
+        registry.register("running", "Invocations being run", running.clone());
+        registry.register(
+            "function_log_records_dropped",
+            "Log records dropped",
+            logs_dropped.clone(),
+        );
+        let registry = Arc::new(registry);
+        Self {
+            registry,
+            invocations,
+            duration,
+            init,
+            throttled,
+            instances,
+            running,
+            logs_dropped,
+        }
+    }
+}
+
+impl Metrics {
+    /// The handles for one function.
+    pub fn function(&self, tenant: &str, function: &str) -> FunctionMetrics {
+        let label = FunctionLabel {
+            tenant: tenant.to_owned(),
+            function: function.to_owned(),
+        };
+        let outcome = |outcome| OutcomeLabel {
+            tenant: tenant.to_owned(),
+            function: function.to_owned(),
+            outcome,
+        };
+        FunctionMetrics {
+            succeeded: self.invocations.get_or_create_owned(&outcome("ok")),
+            failed: self.invocations.get_or_create_owned(&outcome("error")),
+            throttled: self.throttled.get_or_create_owned(&label),
+            duration: self.duration.get_or_create_owned(&label),
+            init: self.init.get_or_create_owned(&label),
+        }
+    }
+
+    /// The text that `/metrics` answers.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &self.registry) {
+            tracing::warn!(%error, "metrics cannot be encoded");
+        }
+        text
+    }
+}
+
+impl FunctionMetrics {
+    /// An invocation ended.
+    pub fn invoked(&self, ok: bool, handler: Duration, init: Option<Duration>) {
+        let counter = if ok { &self.succeeded } else { &self.failed };
+        counter.inc();
+        self.duration.observe(handler.as_secs_f64());
+        if let Some(init) = init {
+            self.init.observe(init.as_secs_f64());
+        }
+    }
+
+    /// An invocation was refused for lack of concurrency.
+    pub fn throttled(&self) {
+        self.throttled.inc();
+    }
+}
