@@ -20,7 +20,7 @@ KINDS = {
     "function-name": WORD,
     "fn-name": WORD,
     "alias-name": WORD,
-    "resource": r"[A-Za-z0-9_/@.=+-]+",
+    "resource": r"[A-Za-z0-9_/@.=+:-]+",
     "code-sha256": r"[A-Za-z0-9+/]{43}=",
     "code-sha-256": r"[A-Za-z0-9+/]{43}=",
     "location": r"https?://\S+",
@@ -37,6 +37,7 @@ WORDS = {
     "datetime": lambda value: value is not None,
     "timestamp": lambda value: isinstance(value, (int, float)) or bool(re.fullmatch(DATE, str(value))),
     "log-result": lambda value: bool(re.fullmatch(KINDS["log-result"], str(value))),
+    "code-sha256": lambda value: bool(re.fullmatch(KINDS["code-sha256"], str(value))),
     "event-id": lambda value: bool(value),
 }
 NUMBERS = {"code-size", "remaining-time-in-millis", "deadline"}
@@ -45,7 +46,7 @@ PLACEHOLDER = re.compile(r"<<([a-z0-9_-]+)>(:\d+)?>|<(?!module>)([a-z0-9_-]+)(:\
 # AWS's addresses inside an execution environment differ from host to host.
 ADDRESSES = {"AWS_LAMBDA_RUNTIME_API", "AWS_XRAY_DAEMON_ADDRESS", "_AWS_XRAY_DAEMON_ADDRESS"}
 # Of the metadata only the status is recorded.
-IGNORED = {"RequestId", "HTTPHeaders", "RetryAttempts", "HostId"}
+IGNORED = {"RequestId", "HTTPHeaders", "RetryAttempts", "MaxAttemptsReached", "HostId"}
 
 
 class Matcher:
