@@ -68,7 +68,10 @@ def find():
         command = [binary(), "serve", "--data-dir", data_dir, "--listen", address, "--account-id", ACCOUNT]
         command += ["--region", REGION]
     log = open(os.environ.get("FLINT_LOG", pathlib.Path(data_dir) / "server.log"), "wb")
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    # The suite's own variables are no settings of the server.
+    ours = {"FLINT_ENDPOINT", "FLINT_DATA_DIR", "FLINT_BIN", "FLINT_MANAGEMENT_BIN", "FLINT_LOG"}
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
     server = Server(f"http://{address}", data_dir, process, invokes=not example)
     wait_ready(server, log.name)
     return server
