@@ -109,14 +109,17 @@ impl Error {
         } else {
             self.text()
         };
-        let untyped = matches!(self, Self::Request(flint_api::Error::InvalidParameterUntyped(_)))
-            || matches!(
-                &self,
-                Self::Stored {
-                    source: StoreError::ReservationTooLarge { .. },
-                    ..
-                }
-            );
+        // AWS's older answers have no `Type`.
+        let untyped = match &self {
+            Self::Request(error) => matches!(error, flint_api::Error::InvalidParameterUntyped(_)),
+            Self::Stored { source, .. } => {
+                matches!(
+                    source,
+                    StoreError::ReservationTooLarge { .. } | StoreError::LatestShared
+                )
+            }
+            _ => false,
+        };
         let status = StatusCode::from_u16(info.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&body(self.code(), text, untyped)).unwrap_or_default();
         let mut response = answer::bytes(status, "application/json", body.into());

@@ -90,6 +90,13 @@ impl Admin {
         Some(finish(self.download_code(&request).await))
     }
 
+    /// Answers a request whose body is larger than `BODY_LIMIT` and was not read to its end.
+    pub fn refuse_too_large(&self, parts: &Parts) -> Response {
+        let found = routes::find(&parts.method, parts.uri.path());
+        let operation = found.map_or(Operation::CreateFunction, |found| found.operation);
+        finish(Err(request::too_large(operation)))
+    }
+
     /// Answers a request of an authenticated caller. Never fails: what goes wrong is an answer too.
     pub async fn handle(&self, caller: &Caller, parts: Parts, body: Bytes) -> Response {
         finish(self.route(caller, &parts, body).await)
