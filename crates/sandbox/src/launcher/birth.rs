@@ -48,6 +48,9 @@ pub(super) fn begin(parts: &mut Parts, id: u64, req: u64, spec: &PrepareSpec) ->
         )),
         Err(error) => {
             parts.uids.give_back(uid);
+            if let Some(egress) = &mut parts.egress {
+                egress.close(id);
+            }
             Err(error)
         }
     }
@@ -66,7 +69,7 @@ fn give_birth(
     let (ours, theirs) = wire::pair().map_err(Error::socket)?;
     let v2 = group.v2();
     let address = match (&mut parts.egress, spec.network) {
-        (Some(egress), Network::Egress) => Some(egress.address(id)),
+        (Some(egress), Network::Egress) => Some(egress.address(id)?),
         _ => None,
     };
     let mut flags = libc::CLONE_NEWUSER

@@ -175,7 +175,7 @@ impl Server {
                     late::mount(inside, home, &binds, limits.tmp)?;
                     it.group.paths.limit(&limits)?;
                     if let Some(egress) = &self.parts.egress {
-                        egress.open(sandbox);
+                        egress.open(sandbox)?;
                     }
                     it.limits = Some(limits);
                     it.run(req, tail, fds)
