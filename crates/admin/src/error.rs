@@ -65,6 +65,12 @@ pub enum Error {
     /// Nothing has this path.
     #[error("No operation has the method {0} and the path {1}.")]
     NoRoute(Method, String),
+    /// The account's packages would take more room than it has.
+    #[error("Code storage limit exceeded.")]
+    StorageFull,
+    /// A link to a package could not be signed.
+    #[error("package link: {0}; a retry is safe")]
+    Link(String),
     /// An answer could not be written.
     #[error("answer: {0}")]
     Answer(#[from] serde_json::Error),
@@ -85,7 +91,8 @@ impl Error {
             Self::ZipTooLarge { .. } | Self::RequestTooLarge { .. } => Code::PackageTooLarge,
             Self::NotOffered(_) => Code::UnknownOperation,
             Self::NoRoute(..) => Code::NoRoute,
-            Self::Answer(_) | Self::Lost(_) => Code::Internal,
+            Self::StorageFull => Code::QuotaExceeded,
+            Self::Link(_) | Self::Answer(_) | Self::Lost(_) => Code::Internal,
         }
     }
 
