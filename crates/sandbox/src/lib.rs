@@ -7,6 +7,7 @@
 //! ([`launcher`]), which makes sandboxes, each with an init process of ours that starts the program.
 
 pub mod launcher;
+pub mod probe;
 pub mod spec;
 
 mod cgroup;
@@ -24,5 +25,6 @@ mod wire;
 pub use client::Launcher;
 pub use error::{Error, Result};
 pub use launcher::{EgressConfig, LAUNCHER_VERB, LauncherConfig, LauncherProcess, Swept};
+pub use probe::PROBE_VERB;
 pub use report::{HostReport, Layer};
 pub use sandbox::{Parked, Sandbox, Stdio};

@@ -90,7 +90,7 @@ fn serve_on(control: &OwnedFd) -> Result<Parts> {
         uids,
         uid_count: config.uid_count,
         templates: Templates::new(&config.state_dir)?,
-        filters: Filters::compile()?,
+        filters: Filters::compile(),
         namespace,
         epoll: rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC)
             .map_err(step("make an epoll set"))?,

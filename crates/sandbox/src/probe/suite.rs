@@ -1,0 +1,187 @@
+//! Runs every probe twice, as a control outside and for real inside, and judges.
+//!
+//! Guarantees: a probe counts as held only when its control succeeded in the same run; what could not be shown is said to
+//! be not shown. Each probe has a sandbox of its own, so that none disturbs another. Leaves to others: printing.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{GROUPS, Line, Probe, Targets};
+use crate::error::{Error, Result};
+use crate::spec::{Bind, ClaimSpec, ExecSpec, Limits, Network, PrepareSpec, Root};
+use crate::{Launcher, Stdio};
+
+mod stage;
+
+use stage::Stage;
+
+/// How the suite is run.
+#[derive(Debug, Clone)]
+pub struct SuiteConfig {
+    /// The executable that knows [`super::PROBE_VERB`]; ourselves as a rule. It is copied.
+    pub executable: PathBuf,
+    /// A folder of ours for targets; it is left empty.
+    pub folder: PathBuf,
+    /// The network class to test.
+    pub network: Network,
+}
+
+/// What became of one probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It worked outside and failed inside.
+    Held,
+    /// It worked inside.
+    Open,
+    /// It did not work outside either, or the layer that holds it is missing here: nothing is shown.
+    NotShown,
+}
+
+/// One line of the result.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProbeResult {
+    /// The probe.
+    pub name: String,
+    /// Its group.
+    pub group: String,
+    /// It worked outside.
+    pub control: bool,
+    /// It worked inside.
+    pub inside: bool,
+    /// The judgement.
+    pub verdict: Verdict,
+    /// How it went inside, or why nothing is shown.
+    pub detail: String,
+    /// What to do, where something can be done.
+    pub fix: String,
+}
+
+const LIMITS: Limits = Limits {
+    memory: 64 << 20,
+    cpu_millis: 1000,
+    cpu_cap: false,
+    pids: 32,
+    tmp: 16 << 20,
+    open_files: 256,
+};
+/// The longest any probe may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs all probes.
+///
+/// # Errors
+/// When a target cannot be made or a sandbox cannot be had at all; a probe that fails is a result.
+pub async fn run(launcher: &Launcher, config: SuiteConfig) -> Result<Vec<ProbeResult>> {
+    let stage = Stage::set(&config)?;
+    let mut results = Vec::new();
+    for (group, probes) in GROUPS {
+        for probe in *probes {
+            let control = stage.control(probe).await;
+            let inside = inside(launcher, &config, &stage, probe).await?;
+            results.push(judge(launcher, group, probe, &control, &inside));
+        }
+    }
+    Ok(results)
+}
+
+fn judge(launcher: &Launcher, group: &str, probe: &Probe, control: &Line, inside: &Line) -> ProbeResult {
+    let missing = probe
+        .layer
+        .and_then(|layer| launcher.report().layer(layer))
+        .filter(|layer| !layer.holds);
+    let (verdict, detail, fix) = match (missing, control.open, inside.open) {
+        (Some(layer), ..) => (
+            Verdict::NotShown,
+            format!("the {} is missing here", layer.name),
+            layer.fix.clone(),
+        ),
+        (None, _, true) => {
+            let fix = "do not put tenants on this host; report the kernel version and this line".to_owned();
+            (Verdict::Open, inside.detail.clone(), fix)
+        }
+        (None, true, false) => (Verdict::Held, inside.detail.clone(), String::new()),
+        (None, false, false) => (
+            Verdict::NotShown,
+            format!("the control did not work: {}", control.detail),
+            String::new(),
+        ),
+    };
+    ProbeResult {
+        name: probe.name.to_owned(),
+        group: group.to_owned(),
+        control: control.open,
+        inside: inside.open,
+        verdict,
+        detail,
+        fix,
+    }
+}
+
+async fn inside(launcher: &Launcher, config: &SuiteConfig, stage: &Stage, probe: &Probe) -> Result<Line> {
+    let class = PrepareSpec {
+        root: Root::HostUsr,
+        network: config.network,
+        runtime_api: false,
+        binds: vec![],
+    };
+    let parked = launcher.prepare(class).await?;
+    let targets = Targets {
+        inside: true,
+        code: "/var/task".to_owned(),
+        scratch: "/tmp".to_owned(),
+        ..stage.targets.clone()
+    };
+    let targets = serde_json::to_string(&targets).map_err(Error::socket)?;
+    let argv = vec![
+        "/var/task/probe".to_owned(),
+        super::PROBE_VERB.to_owned(),
+        targets,
+        probe.name.to_owned(),
+    ];
+    let claim = ClaimSpec {
+        binds: vec![Bind {
+            source: stage.code.clone(),
+            target: PathBuf::from("/var/task"),
+        }],
+        limits: LIMITS,
+        exec: ExecSpec {
+            argv,
+            env: vec![],
+            cwd: "/var/task".to_owned(),
+        },
+    };
+    let (reader, writer) = std::io::pipe().map_err(|error| Error::build("make a pipe", error))?;
+    let sandbox = launcher
+        .claim(
+            parked,
+            claim,
+            Stdio {
+                output: writer.into(),
+                channel: None,
+            },
+        )
+        .await?;
+    let exit = tokio::time::timeout(PATIENCE, sandbox.exited()).await;
+    sandbox.destroy().await?;
+    let text = read_all(reader).await;
+    Ok(stage::line(probe, &text, || {
+        format!("ended without a word: {exit:?}")
+    }))
+}
+
+/// What the pipe holds; its writers are gone.
+async fn read_all(mut reader: std::io::PipeReader) -> String {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        drop(std::io::Read::read_to_string(&mut reader, &mut text));
+        text
+    });
+    read.await.unwrap_or_default()
+}
+
+fn display(path: &Path) -> String {
+    path.display().to_string()
+}
