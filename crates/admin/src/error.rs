@@ -68,6 +68,12 @@ pub enum Error {
     /// A log could not be read.
     #[error("logs: {0}; a retry is safe")]
     Logs(std::io::Error),
+    /// The account's packages would take more room than it has.
+    #[error("Code storage limit exceeded.")]
+    StorageFull,
+    /// A link to a package could not be signed.
+    #[error("package link: {0}; a retry is safe")]
+    Link(String),
     /// An answer could not be written.
     #[error("answer: {0}")]
     Answer(#[from] serde_json::Error),
@@ -89,7 +95,8 @@ impl Error {
             Self::NotOffered(_) => Code::UnknownOperation,
             Self::NoRoute(..) => Code::NoRoute,
             Self::Logs(_) => Code::Store,
-            Self::Answer(_) | Self::Lost(_) => Code::Internal,
+            Self::StorageFull => Code::QuotaExceeded,
+            Self::Link(_) | Self::Answer(_) | Self::Lost(_) => Code::Internal,
         }
     }
 

@@ -43,9 +43,12 @@ fn new_function(name: &str) -> Value {
 
 impl Server {
     fn start() -> Self {
+        Self::with(Config::new("us-east-1", ACCOUNT, "http://here"))
+    }
+
+    fn with(config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&flint_store::Config::new(folder.path())).unwrap();
-        let config = Config::new("us-east-1", ACCOUNT, "http://here");
         Self {
             admin: Admin::new(config, store.clone()),
             store,
@@ -431,4 +434,23 @@ async fn a_request_over_its_limit_names_its_operation() {
         (413, "RequestEntityTooLargeException")
     );
     assert_eq!(large.body, json!({"message": text}));
+}
+
+#[tokio::test]
+async fn an_account_cannot_store_more_than_it_has_room_for() {
+    let mut config = Config::new("us-east-1", ACCOUNT, "http://here");
+    config.total_code_size = 200;
+    let server = Server::with(config);
+    server.active("f").await;
+    let full = server
+        .call(Method::POST, FUNCTIONS, new_function("g").to_string())
+        .await;
+    assert_eq!(
+        (full.status, full.kind.as_str()),
+        (400, "CodeStorageExceededException")
+    );
+    assert_eq!(
+        full.body,
+        json!({"Type": "User", "message": "Code storage limit exceeded."})
+    );
 }
