@@ -27,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
     let store = Store::open(&flint_store::Config::new(data))?;
     tokio::spawn(settle_all(store.clone()));
     let config = Config::new(region, account, &format!("http://{address}"));
-    let admin = Arc::new(Admin::new(config, store));
+    let admin = Arc::new(Admin::new(config, store, None));
     let listener = tokio::net::TcpListener::bind(address).await?;
     loop {
         let (stream, _) = listener.accept().await?;

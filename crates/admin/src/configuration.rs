@@ -6,7 +6,7 @@ use flint_api::settings::{
     TracingConfig, Variables,
 };
 use flint_api::time;
-use flint_model::config::PackageType;
+use flint_model::config::{NetworkMode, PackageType};
 use flint_model::reference::function_arn;
 use flint_model::version::{LastUpdate, State};
 use flint_model::{Function, Version};
@@ -112,6 +112,11 @@ pub(crate) fn listed(
             system_log_level: config.logging.system_level.clone(),
             log_group: Some(config.logging.group.clone()),
         },
+        flint_network: config.network.map(|network| match network {
+            NetworkMode::None => "none".to_owned(),
+            NetworkMode::Egress => "egress".to_owned(),
+            NetworkMode::Host => "host".to_owned(),
+        }),
         kept: config.kept.clone(),
         ..FunctionConfiguration::default()
     }

@@ -65,6 +65,9 @@ pub enum Error {
     /// Nothing has this path.
     #[error("No operation has the method {0} and the path {1}.")]
     NoRoute(Method, String),
+    /// A log could not be read.
+    #[error("logs: {0}; a retry is safe")]
+    Logs(std::io::Error),
     /// The account's packages would take more room than it has.
     #[error("Code storage limit exceeded.")]
     StorageFull,
@@ -91,6 +94,7 @@ impl Error {
             Self::ZipTooLarge { .. } | Self::RequestTooLarge { .. } => Code::PackageTooLarge,
             Self::NotOffered(_) => Code::UnknownOperation,
             Self::NoRoute(..) => Code::NoRoute,
+            Self::Logs(_) => Code::Store,
             Self::StorageFull => Code::QuotaExceeded,
             Self::Link(_) | Self::Answer(_) | Self::Lost(_) => Code::Internal,
         }

@@ -1,4 +1,4 @@
-//! The management API: AWS Lambda's functions API and the parts of `/api/v1` that need only the store.
+//! The management API: AWS Lambda's functions API and the parts of `/api/v1` about functions, logs and runtimes.
 //!
 //! Guarantees: every path of the service model gets an answer in AWS's form, also the ones not offered; nothing that a
 //! client sends leads to a 5xx; writes are decided inside the store's commands, never on what was read before. Leaves to
@@ -17,19 +17,26 @@ mod event_invoke;
 mod function;
 mod function_update;
 mod link;
+mod log;
 mod marker;
 mod merge;
 mod recursion;
 mod request;
 mod routes;
+mod runtime;
 mod server;
 mod tag;
 mod target;
 mod version;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use flint_model::{AccountId, limits};
+use flint_runtime::Catalog;
+use flint_sandbox::Launcher;
 use flint_store::Store;
+use flint_telemetry::FunctionLogs;
 use http::header::HeaderValue;
 use http::request::Parts;
 use http_body_util::Full;
@@ -56,22 +63,39 @@ pub struct Caller {
     pub tenant: AccountId,
 }
 
+/// What the parts that look at this host work with.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Interpreters.
+    pub catalog: Arc<Catalog>,
+    /// Tries out an interpreter before it is registered.
+    pub launcher: Launcher,
+    /// What functions wrote.
+    pub logs: FunctionLogs,
+}
+
 /// The management API of one server.
 #[derive(Debug)]
 pub struct Admin {
     config: Config,
     store: Store,
+    host: Option<Host>,
     link_secret: OnceCell<Vec<u8>>,
 }
 
 impl Admin {
-    /// Takes what it works with; no I/O.
-    pub fn new(config: Config, store: Store) -> Self {
+    /// Takes what it works with; no I/O. Without a host, runtimes and logs are not offered.
+    pub fn new(config: Config, store: Store, host: Option<Host>) -> Self {
         Self {
             config,
             store,
+            host,
             link_secret: OnceCell::new(),
         }
+    }
+
+    fn host(&self) -> Result<&Host> {
+        self.host.as_ref().ok_or(Error::NotOffered("of this host's runtimes and logs"))
     }
 
     /// Whether a path belongs to this API. Invocations do not.
@@ -139,6 +163,10 @@ impl Admin {
             Operation::GetFunctionEventInvokeConfig => self.get_event_invoke(caller, &request).await,
             Operation::DownloadCode => self.download_code(&request).await,
             Operation::GetServer => self.server_info(caller).await,
+            Operation::GetFunctionLogs => self.function_logs(caller, &request).await,
+            Operation::ListRuntimes => self.list_runtimes(),
+            Operation::RegisterRuntime => self.register_runtime(&request).await,
+            Operation::UnregisterRuntime => self.unregister_runtime(&request).await,
             Operation::NotOffered(name) => Err(Error::NotOffered(name)),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flint_api::function::Configuration;
 use flint_api::settings::VpcConfig;
-use flint_model::config::{LoggingConfig, PackageType};
+use flint_model::config::{LoggingConfig, NetworkMode, PackageType};
 use flint_model::runtime::RuntimeId;
 use flint_model::{AccountId, VersionConfig};
 use serde_json::{Value, json};
@@ -64,6 +64,13 @@ pub(crate) fn members(config: &mut VersionConfig, given: Configuration, tenant: 
     );
     if let Some(logging) = given.logging_config {
         log(&mut config.logging, logging);
+    }
+    match given.flint_network.as_deref() {
+        Some("none") => config.network = Some(NetworkMode::None),
+        Some("egress") => config.network = Some(NetworkMode::Egress),
+        Some("host") => config.network = Some(NetworkMode::Host),
+        Some(_) => config.network = None,
+        None => {}
     }
     if let Some(letter) = given.dead_letter_config {
         config.dead_letter = letter.target_arn.filter(|arn| !arn.is_empty());

@@ -39,6 +39,12 @@ pub enum Operation {
     DownloadCode,
     /// `/api/v1`: the server.
     GetServer,
+    /// `/api/v1`: what a function wrote.
+    GetFunctionLogs,
+    /// `/api/v1`: runtimes.
+    ListRuntimes,
+    RegisterRuntime,
+    UnregisterRuntime,
     /// An operation of the service model that this server does not offer; its name.
     NotOffered(&'static str),
 }
@@ -111,6 +117,10 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/2019-09-25/functions/{FunctionName}/event-invoke-config", Operation::GetFunctionEventInvokeConfig),
     route(GET, "/api/v1/code/{Package}", Operation::DownloadCode),
     route(GET, "/api/v1/server", Operation::GetServer),
+    route(GET, "/api/v1/functions/{FunctionName}/logs", Operation::GetFunctionLogs),
+    route(GET, "/api/v1/runtimes", Operation::ListRuntimes),
+    route(POST, "/api/v1/runtimes", Operation::RegisterRuntime),
+    route(DELETE, "/api/v1/runtimes/{Name}", Operation::UnregisterRuntime),
     later(POST, "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", "AddLayerVersionPermission"),
     later(POST, "/2015-03-31/functions/{FunctionName}/policy", "AddPermission"),
     later(POST, "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint", "CheckpointDurableExecution"),

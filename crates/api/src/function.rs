@@ -83,6 +83,9 @@ pub struct Configuration {
     /// Logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logging_config: Option<LoggingConfig>,
+    /// Flint's own: `none`, `egress` or `host`; `default` takes the server's default again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_network: Option<String>,
 }
 
 /// Body of CreateFunction.
@@ -229,6 +232,9 @@ pub struct FunctionConfiguration {
     pub runtime_version_config: Option<RuntimeVersionConfig>,
     /// Logs.
     pub logging_config: LoggingConfig,
+    /// Flint's own: the network that was chosen, when one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_network: Option<String>,
     /// Members that are kept and returned as they are (`VpcConfig`, `FileSystemConfigs`, `KMSKeyArn`, …).
     #[serde(flatten)]
     pub kept: BTreeMap<String, Value>,

@@ -60,6 +60,14 @@ impl Credentials {
         Ok(Self { key, token })
     }
 
+    /// Reads the credentials of a folder; `None` where a file is missing. Makes nothing: this is for clients.
+    pub fn load(folder: &Path) -> Result<(Option<AccessKey>, Option<Secret>), Error> {
+        let (key_file, token_file) = (folder.join("credentials"), folder.join("token"));
+        let key = read_private(&key_file)?.map(|text| parse_key(&text, &key_file));
+        let token = read_private(&token_file)?.map(|text| parse_token(&text, &token_file));
+        Ok((key.transpose()?, token.transpose()?))
+    }
+
     /// Writes both files of a folder, replacing what is there.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
         write_private(&folder.join("credentials"), &key_text(&self.key))?;

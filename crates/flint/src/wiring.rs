@@ -6,16 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use flint_admin::Admin;
+use flint_admin::{Admin, Host};
 use flint_auth::{AccessKey, Authenticator, Credentials};
 use flint_engine::Engine;
 use flint_gateway::Gateway;
-use flint_runtime::Catalog;
+use flint_runtime::{Catalog, Interpreter};
 use flint_sandbox::launcher::{self, LauncherProcess};
 use flint_sandbox::{EgressConfig, HostReport, Launcher, LauncherConfig};
 use flint_store::Store;
 use flint_telemetry::{FunctionLogs, Metrics};
 
+use crate::endpoint::Endpoint;
 use crate::config::{LogFormat, Settings};
 use crate::listen::{Doors, Listener};
 
@@ -46,32 +47,49 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     };
     flint_runtime::bootstrap::install(&runtime.bootstrap_dir)?;
     let catalog = Arc::new(Catalog::discover(&runtime));
+    register_kept(&catalog, &store).await?;
     let logs = flint_telemetry::function_log::Config {
         bytes_per_function: settings.function_log_bytes,
         ..flint_telemetry::function_log::Config::new(settings.data_dir.join("logs"))
     };
+    let logs = FunctionLogs::start(logs)?;
     let parts = flint_engine::Parts {
         store: store.clone(),
         launcher: launcher.clone(),
-        catalog,
+        catalog: Arc::clone(&catalog),
         runtime,
-        logs: FunctionLogs::start(logs)?,
+        logs: logs.clone(),
         metrics: Metrics::default(),
     };
     let engine = Engine::start(settings.engine.clone(), parts).await?;
+    let host = Host { catalog, launcher: launcher.clone(), logs };
     let gateway = Gateway::new(gateway_config(&settings), engine.clone());
     let doors = Doors {
         authenticator: Authenticator::root(&credentials),
         account: settings.account_id.clone(),
         engine: engine.clone(),
         gateway,
-        admin: Arc::new(Admin::new(admin_config(&settings, address), store.clone())),
+        admin: Arc::new(Admin::new(admin_config(&settings, address), store.clone(), Some(host))),
     };
     announce(&settings, address, launcher.report())?;
+    let endpoint = Endpoint::write(&settings.data_dir, address)?;
     let stop = listener.serve(doors, signalled(launcher)).await;
     tracing::info!(reason = stop, "stopping");
     engine.stop(settings.drain).await;
+    drop(endpoint);
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Runtimes that were registered before; one whose root is gone is left out and said.
+async fn register_kept(catalog: &Catalog, store: &Store) -> Result<()> {
+    for kept in store.registered_runtimes().await? {
+        let found = Interpreter::registered(&kept.name, kept.root.clone().into(), &kept.exec, &kept.version);
+        match found.filter(|_| Path::new(&kept.root).is_dir()) {
+            Some(interpreter) => catalog.register(interpreter),
+            None => tracing::warn!(runtime = kept.name, root = kept.root, "a registered runtime is not there any more"),
+        }
+    }
     Ok(())
 }
 

@@ -170,10 +170,7 @@ fn candidates(folders: &[&str]) -> Vec<(Family, PathBuf)> {
 fn probe(family: Family, path: &Path, root: Root, registered: Option<String>) -> Option<Interpreter> {
     let output = Command::new(path).arg("--version").env_clear().stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    let text = text.trim().trim_start_matches(|c: char| !c.is_ascii_digit());
-    let text: String = text.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
-    let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
-    let version = (parts.next()?, parts.next().unwrap_or(0));
+    let (text, version) = crate::registered::version(&text)?;
     let exec = path.to_str()?.to_owned();
     Some(Interpreter { family, version, text, exec, root, registered })
 }

@@ -13,6 +13,14 @@ pub enum Error {
         /// What to install or register.
         hint: String,
     },
+    /// An interpreter that is to be registered does not run in its root, or says no version.
+    #[error("{exec} does not run in this root and say its version: {printed:?}")]
+    DoesNotRun {
+        /// What was run.
+        exec: String,
+        /// What it printed, or why it did not run.
+        printed: String,
+    },
     /// The sandbox could not be made or used.
     #[error(transparent)]
     Sandbox(#[from] flint_sandbox::Error),
@@ -25,7 +33,7 @@ impl Error {
     /// The row of the error table.
     pub fn code(&self) -> Code {
         match self {
-            Self::RuntimeUnavailable { .. } => Code::RuntimeUnavailable,
+            Self::RuntimeUnavailable { .. } | Self::DoesNotRun { .. } => Code::RuntimeUnavailable,
             Self::Sandbox(_) | Self::Io(_) => Code::Sandbox,
         }
     }

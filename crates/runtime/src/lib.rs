@@ -14,6 +14,7 @@ pub mod frame;
 mod instance;
 mod launch;
 mod log_pipe;
+mod registered;
 mod runtime_api;
 
 pub use config::Config;

@@ -37,6 +37,13 @@ impl LogPipe {
         }
     }
 
+    /// Collects until every writer is gone.
+    pub(crate) async fn rest(&mut self) {
+        while !self.closed {
+            self.pump().await;
+        }
+    }
+
     /// Collects what is in the pipe now, without waiting. What was written before a reply was sent is here after it.
     pub(crate) fn drain(&mut self) {
         while !self.closed {

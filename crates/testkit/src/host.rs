@@ -13,7 +13,7 @@ pub struct Footprint {
     pub processes: usize,
     /// Open descriptors of the server and its launcher.
     pub descriptors: usize,
-    /// Mounts that the server and its launcher see.
+    /// Mounts from or on its data folder that the server and its launcher see.
     pub mounts: usize,
     /// Cgroup folders of this server, all hierarchies.
     pub cgroups: usize,
@@ -28,8 +28,11 @@ impl Footprint {
         let processes = family.len();
         family.push(server.pid());
         let count = |pid: &u32, what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).map_or(0, Iterator::count);
+        // Others on this host mount things too; what a server mounts comes from or lies on its own folder.
+        let folder = server.data_dir().to_string_lossy().into_owned();
         let lines = |pid: &u32| {
-            fs::read_to_string(format!("/proc/{pid}/mountinfo")).map_or(0, |text| text.lines().count())
+            let text = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+            text.lines().filter(|line| line.contains(&folder)).count()
         };
         let namespaces: HashSet<_> =
             family.iter().filter_map(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).ok()).collect();

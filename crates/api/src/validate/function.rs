@@ -10,6 +10,8 @@ use crate::{Error, Result};
 const ARCHITECTURES: &[&str] = &["x86_64", "arm64"];
 const SNAP_START: &[&str] = &["PublishedVersions", "None"];
 const PACKAGE_TYPE: &[&str] = &["Zip", "Image"];
+/// Flint's own; `default` takes a choice back.
+const NETWORKS: &[&str] = &["none", "egress", "host", "default"];
 const TRACING: &[&str] = &["Active", "PassThrough"];
 const LOG_FORMAT: &[&str] = &["JSON", "Text"];
 const APPLICATION_LEVEL: &[&str] = &["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
@@ -59,6 +61,7 @@ pub fn configuration(problems: &mut Problems, members: &Configuration) {
         problems.required("ephemeralStorage.size", size.as_ref());
     }
     problems.range("ephemeralStorage.size", size, min, max);
+    problems.one_of("flintNetwork", members.flint_network.as_deref(), NETWORKS);
     let mode = members
         .tracing_config
         .as_ref()

@@ -1,0 +1,116 @@
+//! Interpreters that an operator brings in a root file system of their own.
+//!
+//! Guarantees: what is added really ran, in a sandbox with that root, and said its version. Leaves to others: keeping the
+//! registration (`store`), putting the root on the host.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flint_model::runtime::{Family, RuntimeId};
+use flint_sandbox::spec::{ClaimSpec, ExecSpec, Limits, Network, PrepareSpec, Root};
+use flint_sandbox::{Launcher, Stdio};
+
+use crate::log_pipe::LogPipe;
+use crate::{Error, Interpreter};
+
+/// How long an interpreter may take to say its version; a JVM on a busy host takes a second.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Interpreter {
+    /// An interpreter that was registered before; `None` when the name belongs to no family that has a bootstrap, or the
+    /// text names no version.
+    pub fn registered(name: &str, root: PathBuf, exec: &str, text: &str) -> Option<Self> {
+        let family = RuntimeId::new(name).family()?;
+        if !matches!(family, Family::Python | Family::Nodejs | Family::Java) {
+            return None;
+        }
+        let (text, version) = version(text)?;
+        Some(Self {
+            family,
+            version,
+            text,
+            exec: exec.to_owned(),
+            root: Root::Folder(root),
+            registered: Some(name.to_owned()),
+        })
+    }
+
+    /// Runs the interpreter in a sandbox that shows `root`, and takes the version that it prints.
+    pub async fn try_out(launcher: &Launcher, name: &str, root: &Path, exec: &str) -> Result<Self, Error> {
+        let refused = |printed: String| Error::DoesNotRun { exec: exec.to_owned(), printed };
+        let family = RuntimeId::new(name).family();
+        let flag = if family == Some(Family::Java) { "-version" } else { "--version" };
+        let printed = run(launcher, root, exec, flag).await.map_err(|error| refused(error.to_string()))?;
+        Self::registered(name, root.to_owned(), exec, &printed).ok_or_else(|| refused(printed))
+    }
+}
+
+async fn run(launcher: &Launcher, root: &Path, exec: &str, flag: &str) -> Result<String, Error> {
+    let class = PrepareSpec {
+        root: Root::Folder(root.to_owned()),
+        network: Network::None,
+        runtime_api: false,
+        binds: Vec::new(),
+    };
+    let limits = Limits {
+        memory: 512 << 20,
+        cpu_millis: 1_000,
+        cpu_cap: false,
+        pids: 64,
+        tmp: 16 << 20,
+        open_files: 256,
+    };
+    let exec = ExecSpec {
+        argv: vec![exec.to_owned(), flag.to_owned()],
+        env: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())],
+        cwd: "/".into(),
+    };
+    let parked = launcher.prepare(class).await?;
+    let (mut log, output) = LogPipe::new(64 * 1024)?;
+    let claim = ClaimSpec { binds: Vec::new(), limits, exec };
+    let sandbox = launcher.claim(parked, claim, Stdio { output, channel: None }).await?;
+    let ended = tokio::select! {
+        ended = tokio::time::timeout(PATIENCE, sandbox.exited()) => ended,
+        () = log.rest() => tokio::time::timeout(PATIENCE, sandbox.exited()).await,
+    };
+    sandbox.destroy().await?;
+    log.rest().await;
+    let printed = String::from_utf8_lossy(&log.take()).trim().to_owned();
+    match ended {
+        Err(_) => Err(Error::Io(std::io::Error::other(format!("no answer after {PATIENCE:?}: {printed}")))),
+        Ok(_) => Ok(printed),
+    }
+}
+
+/// The first version in a text: as it stands, and as (major, minor). `openjdk version "1.8.0_392"` is Java 8.
+pub(crate) fn version(text: &str) -> Option<(String, (u32, u32))> {
+    let starts = text.char_indices().filter(|(at, c)| {
+        let before = text[..*at].chars().next_back();
+        c.is_ascii_digit() && before.is_none_or(|c| c.is_whitespace() || matches!(c, 'v' | '"'))
+    });
+    for (at, _) in starts {
+        let found: String = text[at..].chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+        let mut parts = found.split('.').map(|part| part.parse().unwrap_or(0));
+        let (major, minor) = (parts.next()?, parts.next().unwrap_or(0));
+        if major == 1 && minor > 4 && text.contains("version \"1.") {
+            return Some((found, (minor, 0)));
+        }
+        return Some((found, (major, minor)));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn versions_are_read_from_what_interpreters_say() {
+        let read = |text| version(text).map(|(_, version)| version);
+        assert_eq!(read("Python 3.11.2"), Some((3, 11)));
+        assert_eq!(read("v20.19.1\n"), Some((20, 19)));
+        assert_eq!(read("openjdk version \"1.8.0_392\"\nOpenJDK"), Some((8, 0)));
+        assert_eq!(read("openjdk version \"17.0.9\" 2023-10-17"), Some((17, 0)));
+        assert_eq!(read("sh: cannot open x"), None);
+    }
+}
