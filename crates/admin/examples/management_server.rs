@@ -59,8 +59,7 @@ async fn serve(
     }
     match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => Ok(admin.handle(&caller, parts, body.to_bytes()).await),
-        // The rest of the body stays unread; the length alone is what the answer is about.
-        Err(_) => Ok(admin.handle(&caller, parts, vec![0; BODY_LIMIT].into()).await),
+        Err(_) => Ok(admin.refuse_too_large(&parts)),
     }
 }
 

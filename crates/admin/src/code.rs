@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use flint_model::{CodeRef, limits};
+use flint_model::{AccountId, CodeRef, limits};
 use sha2::{Digest, Sha256};
 
 use crate::{Admin, Error, Result};
@@ -18,7 +18,12 @@ pub(crate) struct Source {
 impl Admin {
     /// Checks a package and stores it, or with `dry_run` only says what it would be. Works on a blocking thread: a
     /// package may have 50 MB.
-    pub(crate) async fn take_code(&self, source: Source, dry_run: bool) -> Result<CodeRef> {
+    pub(crate) async fn take_code(
+        &self,
+        tenant: &AccountId,
+        source: Source,
+        dry_run: bool,
+    ) -> Result<CodeRef> {
         let refuse = |text: &str| Err(flint_api::Error::InvalidParameter(text.to_owned()).into());
         if source.image_uri.is_some() {
             return refuse("Container images are not offered by this server: provide a zip file.");
@@ -36,6 +41,8 @@ impl Admin {
         if text.is_empty() {
             return refuse("Uploaded file must be a non-empty zip");
         }
+        let (_, used) = self.store.usage(tenant.clone()).await?;
+        let room = self.config.total_code_size.saturating_sub(used);
         let packages = self.store.packages().clone();
         let arrived = move || -> Result<CodeRef> {
             let zip = STANDARD.decode(text.as_bytes()).map_err(|error| {
@@ -45,6 +52,10 @@ impl Admin {
                 return Err(Error::ZipTooLarge {
                     limit: limits::ZIP_IN_REQUEST,
                 });
+            }
+            // Two uploads at the same time may pass together: the limit protects the disk, it is not exact.
+            if zip.len() as u64 > room {
+                return Err(Error::StorageFull);
             }
             packages.inspect(&zip)?;
             if dry_run {

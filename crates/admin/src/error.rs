@@ -68,6 +68,12 @@ pub enum Error {
     /// A log could not be read.
     #[error("logs: {0}; a retry is safe")]
     Logs(std::io::Error),
+    /// The account's packages would take more room than it has.
+    #[error("Code storage limit exceeded.")]
+    StorageFull,
+    /// A link to a package could not be signed.
+    #[error("package link: {0}; a retry is safe")]
+    Link(String),
     /// An answer could not be written.
     #[error("answer: {0}")]
     Answer(#[from] serde_json::Error),
@@ -89,7 +95,8 @@ impl Error {
             Self::NotOffered(_) => Code::UnknownOperation,
             Self::NoRoute(..) => Code::NoRoute,
             Self::Logs(_) => Code::Store,
-            Self::Answer(_) | Self::Lost(_) => Code::Internal,
+            Self::StorageFull => Code::QuotaExceeded,
+            Self::Link(_) | Self::Answer(_) | Self::Lost(_) => Code::Internal,
         }
     }
 
@@ -113,14 +120,17 @@ impl Error {
         } else {
             self.text()
         };
-        let untyped = matches!(self, Self::Request(flint_api::Error::InvalidParameterUntyped(_)))
-            || matches!(
-                &self,
-                Self::Stored {
-                    source: StoreError::ReservationTooLarge { .. },
-                    ..
-                }
-            );
+        // AWS's older answers have no `Type`.
+        let untyped = match &self {
+            Self::Request(error) => matches!(error, flint_api::Error::InvalidParameterUntyped(_)),
+            Self::Stored { source, .. } => {
+                matches!(
+                    source,
+                    StoreError::ReservationTooLarge { .. } | StoreError::LatestShared
+                )
+            }
+            _ => false,
+        };
         let status = StatusCode::from_u16(info.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&body(self.code(), text, untyped)).unwrap_or_default();
         let mut response = answer::bytes(status, "application/json", body.into());

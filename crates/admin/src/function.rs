@@ -30,7 +30,7 @@ impl Admin {
             s3_bucket: code.s3_bucket,
             image_uri: code.image_uri,
         };
-        let code = self.take_code(source, false).await?;
+        let code = self.take_code(&caller.tenant, source, false).await?;
         let mut config = merge::defaults(&target.name);
         merge::members(&mut config, body.configuration, &caller.tenant);
         config.architecture = body

@@ -26,7 +26,7 @@ impl Admin {
             s3_bucket: body.s3_bucket,
             image_uri: body.image_uri,
         };
-        let code = self.take_code(source, dry_run).await?;
+        let code = self.take_code(&caller.tenant, source, dry_run).await?;
         let architecture = body.architectures.into_iter().flatten().next();
         let change = move |latest: &mut flint_model::Version| {
             latest.code = code;

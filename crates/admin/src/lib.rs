@@ -95,7 +95,9 @@ impl Admin {
     }
 
     fn host(&self) -> Result<&Host> {
-        self.host.as_ref().ok_or(Error::NotOffered("of this host's runtimes and logs"))
+        self.host
+            .as_ref()
+            .ok_or(Error::NotOffered("of this host's runtimes and logs"))
     }
 
     /// Whether a path belongs to this API. Invocations do not.
@@ -112,6 +114,13 @@ impl Admin {
         }
         let request = Request::new(found.captures, parts, Bytes::new());
         Some(finish(self.download_code(&request).await))
+    }
+
+    /// Answers a request whose body is larger than `BODY_LIMIT` and was not read to its end.
+    pub fn refuse_too_large(&self, parts: &Parts) -> Response {
+        let found = routes::find(&parts.method, parts.uri.path());
+        let operation = found.map_or(Operation::CreateFunction, |found| found.operation);
+        finish(Err(request::too_large(operation)))
     }
 
     /// Answers a request of an authenticated caller. Never fails: what goes wrong is an answer too.

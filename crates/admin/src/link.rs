@@ -55,10 +55,8 @@ impl Admin {
 
     async fn sign(&self, sha256: &str, expires: i64) -> Result<Vec<u8>> {
         let secret = self.link_secret.get_or_try_init(|| self.load_secret()).await?;
-        // HMAC takes keys of any length, so this cannot fail.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
-            return Err(Error::AccessDenied("The link cannot be signed.".to_owned()));
-        };
+        let signer = Hmac::<Sha256>::new_from_slice(secret);
+        let mut mac = signer.map_err(|error| Error::Link(error.to_string()))?;
         mac.update(format!("{sha256}\n{expires}").as_bytes());
         Ok(mac.finalize().into_bytes().to_vec())
     }
@@ -66,7 +64,7 @@ impl Admin {
     /// The secret is made once and kept in the store, so that links outlive a restart and hold on every node.
     async fn load_secret(&self) -> Result<Vec<u8>> {
         let mut fresh = [0_u8; 32];
-        getrandom::fill(&mut fresh).map_err(|error| Error::NotSet(format!("no randomness: {error}")))?;
+        getrandom::fill(&mut fresh).map_err(|error| Error::Link(error.to_string()))?;
         let kept = self.store.setting_or(SECRET, hex::encode(fresh)).await?;
         Ok(kept.into_bytes())
     }

@@ -64,17 +64,25 @@ impl Request {
 
 /// Refuses a body that is larger than its operation takes.
 pub(crate) fn check_size(operation: Operation, size: usize) -> Result<()> {
-    let limit = match operation {
-        Operation::CreateFunction | Operation::UpdateFunctionCode => limits::CREATE_REQUEST,
-        _ => PLAIN_BODY,
-    };
-    if size < limit {
+    if size < limit(operation) {
         return Ok(());
     }
-    Err(Error::RequestTooLarge {
-        limit,
+    Err(too_large(operation))
+}
+
+/// The error that names an operation's limit.
+pub(crate) fn too_large(operation: Operation) -> Error {
+    Error::RequestTooLarge {
+        limit: limit(operation),
         operation: operation.name(),
-    })
+    }
+}
+
+fn limit(operation: Operation) -> usize {
+    match operation {
+        Operation::CreateFunction | Operation::UpdateFunctionCode => limits::CREATE_REQUEST,
+        _ => PLAIN_BODY,
+    }
 }
 
 fn pairs(query: &str) -> Vec<(String, String)> {

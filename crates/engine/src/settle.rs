@@ -60,7 +60,7 @@ pub(crate) fn settle(
     // The wait for a start is told as what it was spent on.
     let queue = facts.queue.saturating_sub(sandbox + init);
     let timings = Timings { queue, sandbox, init, handler: ran.handler };
-    let (payload, remark) = answer(&facts.request_id, &ran);
+    let (payload, remark) = answer(&facts.request_id, version.version.config.timeout_s, &ran);
     let function_error = (!matches!(ran.reply, Reply::Answer(_))).then_some(FunctionError::Unhandled);
     let log_stream = live.instance.log_stream().to_owned();
     let report = Report {
@@ -109,13 +109,13 @@ pub(crate) fn not_started(
 }
 
 /// The payload for the caller, and what the log says of how it ended.
-fn answer(request_id: &str, ran: &Ran) -> (Bytes, Option<String>) {
+fn answer(request_id: &str, timeout_s: u32, ran: &Ran) -> (Bytes, Option<String>) {
     match &ran.reply {
         Reply::Answer(payload) | Reply::Error(payload) => (payload.clone(), None),
         Reply::TooLarge(_) => (error_document::too_large(), None),
         Reply::TimedOut => {
             let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
-            let line = format!("{now} {request_id} Task timed out after {:.2} seconds", ran.handler.as_secs_f64());
+            let line = format!("{now} {request_id} Task timed out after {timeout_s}.00 seconds");
             (error_document::timed_out(&line), Some(format!("{line}\n\n")))
         }
         Reply::Exited(exit) => {

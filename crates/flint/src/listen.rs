@@ -121,7 +121,8 @@ impl Doors {
         let (parts, body) = request.into_parts();
         let body = match read(body, limit).await {
             Ok(body) => body,
-            Err(answer) => return *answer,
+            Err(Unread::TooLarge) if invoke.is_none() => return self.admin.refuse_too_large(&parts),
+            Err(unread) => return unread.answer(),
         };
         if let Some(answer) = self.admin.handle_signed_link(&parts).await {
             return answer;
@@ -160,21 +161,34 @@ fn is_plain(path: &str) -> bool {
     })
 }
 
-async fn read(body: Incoming, limit: usize) -> Result<Bytes, Box<Answer>> {
+/// Why a body was not read to its end.
+enum Unread {
+    TooLarge,
+    BrokeOff(String),
+    Late,
+}
+
+impl Unread {
+    fn answer(self) -> Answer {
+        let (code, message) = match self {
+            Self::TooLarge => {
+                let limit = "Request must be smaller than 6291456 bytes for the InvokeFunction operation";
+                (Code::RequestTooLarge, limit.to_owned())
+            }
+            Self::BrokeOff(error) => (Code::BadRequest, format!("the body broke off: {error}")),
+            Self::Late => (Code::BadRequest, "the body took longer than 60 seconds to arrive".to_owned()),
+        };
+        aws_error(code, &message, None)
+    }
+}
+
+async fn read(body: Incoming, limit: usize) -> Result<Bytes, Unread> {
     let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect()).await;
     match collected {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let message = match limit {
-                limits::REQUEST_PAYLOAD => {
-                    "Request must be smaller than 6291456 bytes for the InvokeFunction operation".to_owned()
-                }
-                limit => format!("Request must be smaller than {limit} bytes for the CreateFunction operation"),
-            };
-            Err(Box::new(aws_error(Code::RequestTooLarge, &message, None)))
-        }
-        Ok(Err(error)) => Err(Box::new(aws_error(Code::BadRequest, &format!("the body broke off: {error}"), None))),
-        Err(_) => Err(Box::new(aws_error(Code::BadRequest, "the body took longer than 60 seconds to arrive", None))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unread::TooLarge),
+        Ok(Err(error)) => Err(Unread::BrokeOff(error.to_string())),
+        Err(_) => Err(Unread::Late),
     }
 }
 

@@ -144,7 +144,10 @@ fn lock(data_dir: &Path) -> Result<File> {
 
 fn start_launcher(settings: &Settings) -> Result<LauncherProcess> {
     let folder = std::fs::canonicalize(&settings.data_dir)?;
-    let mut config = LauncherConfig::new(tag(&folder), folder.join("sandbox"));
+    let tag = tag(&folder);
+    // For operators who look for this server's cgroups and devices.
+    std::fs::write(folder.join("tag"), format!("{tag}\n"))?;
+    let mut config = LauncherConfig::new(tag, folder.join("sandbox"));
     if settings.egress {
         config.egress = Some(EgressConfig {
             subnet: settings.egress_subnet.clone(),

@@ -75,7 +75,7 @@ impl Gateway {
             payload,
             deadline: Instant::now() + self.deadline(&parts.headers)?,
             client_context: client_context(&parts.headers)?,
-            trace_id: header(&parts.headers, "x-amzn-trace-id").map(str::to_owned),
+            trace_id: Some(trace_id(&parts.headers)),
             log_tail: log_tail(&parts.headers)?,
         };
         let arn = self.arn(&invocation);
@@ -222,6 +222,18 @@ fn log_tail(headers: &HeaderMap) -> Result<bool, Refused> {
             Err(refuse(Code::Validation, &message))
         }
     }
+}
+
+/// The caller's trace id, or a new one in X-Ray's form: functions always find one in `_X_AMZN_TRACE_ID`.
+fn trace_id(headers: &HeaderMap) -> String {
+    if let Some(given) = header(headers, "x-amzn-trace-id") {
+        return given.to_owned();
+    }
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let digits = || RequestId::generate().as_str().replace('-', "");
+    let (root, parent) = (digits(), digits());
+    let (root, parent) = (root.get(..24).unwrap_or_default(), parent.get(..16).unwrap_or_default());
+    format!("Root=1-{seconds:08x}-{root};Parent={parent};Sampled=0")
 }
 
 /// Base64 of a JSON object, as the SDKs send it.

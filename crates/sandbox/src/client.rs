@@ -118,6 +118,12 @@ impl Launcher {
         Ok(sandbox)
     }
 
+    /// Ends the launcher and every sandbox, and waits until nothing of them is left.
+    pub async fn shutdown(self) {
+        self.link.hang_up();
+        self.gone().await;
+    }
+
     /// Resolves when the launcher has died, and with it every sandbox. The server should end then.
     pub async fn gone(&self) {
         let mut gone = self.link.shared.gone.subscribe();
@@ -194,6 +200,11 @@ impl Link {
         }
     }
 
+    /// Tells the launcher that no request will come any more: it ends everything.
+    fn hang_up(&self) {
+        let _ = rustix::net::shutdown(self.shared.socket.get_ref(), rustix::net::Shutdown::Write);
+    }
+
     pub(crate) fn forget(&self, sandbox: u64) {
         lock(&self.shared.sandboxes).remove(&sandbox);
     }
@@ -201,7 +212,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        let _ = rustix::net::shutdown(self.shared.socket.get_ref(), rustix::net::Shutdown::Write);
+        self.hang_up();
     }
 }
 
@@ -279,9 +290,9 @@ async fn listen(shared: Arc<Shared>, link: Weak<Link>, mut child: Child) {
             });
         });
     }
-    shared.gone.send_replace(true);
     // It closes its socket as its very last act.
     drop(tokio::task::spawn_blocking(move || child.wait()).await);
+    shared.gone.send_replace(true);
 }
 
 impl Shared {

@@ -65,7 +65,7 @@ fn prepare<'s>(socket: &'s OwnedFd, birth: &Birth<'_>) -> Result<Init<'s>> {
     if birth.cgroup_namespace {
         sys::unshare(libc::CLONE_NEWCGROUP).map_err(step("enter a cgroup namespace"))?;
     }
-    build::mounts(birth.spec)?;
+    build::mounts()?;
     let listener = build::network(birth)?;
     let signals = sys::signal_fd(&[libc::SIGCHLD]).map_err(step("watch child processes"))?;
     let namespace = rustix::fs::open(

@@ -11,6 +11,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use serde::{Deserialize, Serialize};
 
 mod birth;
+mod events;
 mod instance;
 mod late;
 mod serve;

@@ -38,15 +38,13 @@ const FOLDERS: [&str; 14] = [
     "srv",
 ];
 /// Parts of the host's `/etc` that programs in `/usr` do not work without, and that tell nothing about the host.
-const HOST_ETC: [&str; 8] = [
+const HOST_ETC: [&str; 6] = [
     "ld.so.cache",
     "alternatives",
     "ssl/certs",
     "ssl/openssl.cnf",
     "pki/tls/certs",
     "mime.types",
-    "java-17-openjdk",
-    "java-21-openjdk",
 ];
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
@@ -139,11 +137,8 @@ fn build(dir: &Path, spec: &PrepareSpec) -> Result<()> {
 fn show_all(dir: &Path, spec: &PrepareSpec) -> Result<()> {
     if spec.root == Root::HostUsr {
         show(Path::new("/usr"), &dir.join("usr"))?;
-        for name in HOST_ETC {
-            let (source, target) = (Path::new("/etc").join(name), dir.join("etc").join(name));
-            if source.exists() {
-                show(&source, &target)?;
-            }
+        for name in host_etc() {
+            show(&Path::new("/etc").join(&name), &dir.join("etc").join(&name))?;
         }
     }
     for bind in &spec.binds {
@@ -209,14 +204,21 @@ fn skeleton(dir: &Path, spec: &PrepareSpec) -> std::io::Result<()> {
         for name in ["bin", "lib", "lib64", "sbin"] {
             symlink(format!("usr/{name}"), dir.join(name))?;
         }
-        for name in HOST_ETC {
-            let source = Path::new("/etc").join(name);
-            if source.exists() {
-                mount_point(&source, &etc.join(name))?;
-            }
+        for name in host_etc() {
+            mount_point(&Path::new("/etc").join(&name), &etc.join(&name))?;
         }
     }
     Ok(())
+}
+
+/// The parts of `/etc` that are there, with those of every Java (`/etc/java-21-openjdk`).
+fn host_etc() -> Vec<String> {
+    let java = fs::read_dir("/etc").into_iter().flatten().flatten();
+    let java = java
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.starts_with("java-"));
+    let all = HOST_ETC.iter().map(|name| (*name).to_owned()).chain(java);
+    all.filter(|name| Path::new("/etc").join(name).exists()).collect()
 }
 
 /// The host's resolvers, less those that only the host itself can reach.

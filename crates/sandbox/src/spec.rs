@@ -60,7 +60,7 @@ pub struct Limits {
     pub cpu_cap: bool,
     /// Processes and threads.
     pub pids: u32,
-    /// Size of `/tmp`.
+    /// Size of `/tmp`, a tmpfs: what is in it is charged to `memory`, and is gone with the sandbox.
     pub tmp: u64,
     /// Open files per process.
     pub open_files: u32,

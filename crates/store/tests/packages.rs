@@ -80,7 +80,7 @@ fn hostile_zips_are_refused_and_leave_nothing() {
         ("too long a name", zip_of(&[(long.as_str(), b"x", 0o644)])),
         ("not a zip", b"hello".to_vec()),
         ("empty", Vec::new()),
-        ("cut off", zip_of(&[("a", &[7; 4096], 0o644)])[..200].to_vec()),
+        ("cut off", zip_of(&[("a", &[7; 4096], 0o644)])[..60].to_vec()),
     ];
     for (name, zip) in cases {
         assert!(

@@ -1,1 +1,13 @@
-//! A whole Flint in a test.
+//! A whole Flint in a test: the built binary as a server, functions from a few lines, a signing client.
+//!
+//! For tests only. A server that is dropped is stopped, and its data folder removed.
+
+mod client;
+mod host;
+mod package;
+mod server;
+
+pub use client::{Answer, Lambda};
+pub use host::{Footprint, descendants, processes_of_uids, resident_kib};
+pub use package::zip_of;
+pub use server::Server;

@@ -1,6 +1,6 @@
 //! A tool around the sandbox crate: the launcher and the probes for its tests, and its bench.
 //!
-//! `suite [FOLDER]` runs all probes and prints one JSON line each. `bench [N]` prints what a cycle of prepare, claim and exit costs, against a bare spawn of the same program.
+//! `suite [FOLDER]` runs all probes and prints one JSON line each; `hold` is a server to be killed. `bench [N]` prints what a cycle of prepare, claim and exit costs, against a bare spawn of the same program.
 
 #![expect(clippy::print_stdout, reason = "a tool prints its results")]
 
@@ -16,13 +16,14 @@ fn main() -> ExitCode {
     match verb.as_str() {
         LAUNCHER_VERB => launcher::launcher_main(),
         PROBE_VERB => probe::probe_main(),
+        "hold" => report(hold(arguments.collect())),
         "suite" => report(suite(arguments.next())),
         "bench" => {
             let count = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(500);
             report(bench(count))
         }
         _ => {
-            println!("usage: flint-sandbox bench [N] | suite [FOLDER]");
+            println!("usage: flint-sandbox bench [N] | suite [FOLDER] | hold TAG FOLDER UID_BASE");
             ExitCode::FAILURE
         }
     }
@@ -36,6 +37,30 @@ fn report(result: Result<(), Box<dyn std::error::Error>>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Starts a sandbox that sleeps, prints its uid, and waits to be killed: `hold TAG FOLDER UID_BASE`.
+fn hold(arguments: Vec<String>) -> Result<(), Box<dyn std::error::Error>> {
+    let [tag, folder, base] = <[String; 3]>::try_from(arguments).map_err(|_| "three arguments are needed")?;
+    let mut config = LauncherConfig::new(tag, folder);
+    config.uid_base = base.parse()?;
+    let process = launcher::spawn(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let launcher = Launcher::attach(process)?;
+        let parked = launcher.prepare(class()).await?;
+        let mut work = work();
+        work.exec.argv = ["/bin/sh", "-c", "sleep 1000 & sleep 1000"]
+            .map(str::to_owned)
+            .to_vec();
+        let sandbox = launcher.claim(parked, work, stdio()?).await?;
+        println!("{}", sandbox.uid());
+        std::future::pending::<()>().await;
+        Ok(())
+    })
 }
 
 /// Runs the probes with state and targets in `folder`.
@@ -96,23 +121,38 @@ fn bench(count: usize) -> Result<(), Box<dyn std::error::Error>> {
         }
         let sequential = whole.elapsed();
         let together = at_once(&launcher, count, 8).await?;
+        let before = reaped_cpu();
+        launcher.shutdown().await;
+        // The launcher and all it has reaped, over both rounds.
+        let cpu = (reaped_cpu() - before) / u32::try_from(2 * count)?;
         row("bare spawn and wait", bare);
         row("prepare", build);
         row("claim", claim);
         row("prepare + claim + exit", cycle);
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = |time: Duration| count as f64 / time.as_secs_f64();
+        let (alone, eight) = (rate(sequential), rate(together));
         println!(
-            "{:<26} {:>8.0}/s one at a time, {:.0}/s eight at once",
-            "cycles",
-            rate(sequential),
-            rate(together)
+            "{:<26} {alone:.0}/s one at a time, {eight:.0}/s eight at once, {cpu:.3?} of CPU each",
+            "cycles"
         );
         Ok::<_, Box<dyn std::error::Error>>(())
     })?;
     drop(runtime);
     std::fs::remove_dir_all(&state)?;
     Ok(())
+}
+
+/// CPU time of ended and reaped children, from `/proc/self/stat`, in hundredths of a second.
+fn reaped_cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = after_name
+        .split_whitespace()
+        .skip(13)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok());
+    Duration::from_millis(10 * ticks.sum::<u64>())
 }
 
 async fn at_once(launcher: &Launcher, count: usize, lanes: usize) -> flint_sandbox::Result<Duration> {

@@ -11,7 +11,7 @@ use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
 use super::Birth;
 use crate::error::{Error, Result};
-use crate::spec::{Network, PrepareSpec};
+use crate::spec::Network;
 use crate::{net, sys};
 
 /// Files of `/proc` that tell about the host, hidden behind `/dev/null`.
@@ -34,7 +34,7 @@ const MASKED: [&str; 13] = [
 const READ_ONLY: [&str; 6] = ["sysrq-trigger", "sys", "bus", "fs", "irq", "acpi"];
 
 /// Makes the mounts and leaves the host's behind.
-pub(super) fn mounts(spec: &PrepareSpec) -> Result<()> {
+pub(super) fn mounts() -> Result<()> {
     let step = |name: &'static str| move |error: rustix::io::Errno| Error::build(name, error);
     let clone = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
@@ -67,7 +67,6 @@ pub(super) fn mounts(spec: &PrepareSpec) -> Result<()> {
     // The old root lies stacked on the new one now.
     rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(step("leave the old root"))?;
     rustix::process::chdir("/").map_err(step("enter the new root"))?;
-    let _ = spec;
     Ok(())
 }
 

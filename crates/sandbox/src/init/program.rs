@@ -80,13 +80,21 @@ fn become_program(start: &Start<'_>, tail: &[u8], writer: OwnedFd) -> Error {
         step: step.to_owned(),
         reason: error.to_string(),
     };
-    let terminated = |text: String| CString::new(text).unwrap_or_default();
-    let argv: Vec<CString> = spec.argv.into_iter().map(terminated).collect();
-    let env: Vec<CString> = spec
+    let words = spec
+        .argv
+        .into_iter()
+        .map(CString::new)
+        .collect::<std::result::Result<Vec<_>, _>>();
+    let env = spec
         .env
         .into_iter()
-        .map(|(name, value)| terminated(format!("{name}={value}")))
-        .collect();
+        .map(|(name, value)| CString::new(format!("{name}={value}")));
+    let env = env.collect::<std::result::Result<Vec<_>, _>>();
+    let (argv, env) = match (words, env) {
+        (Ok(argv), Ok(env)) => (argv, env),
+        (Err(error), _) => return failed("read the arguments", error.into()),
+        (_, Err(error)) => return failed("read the environment", error.into()),
+    };
     if let Err(error) = sys::limit(libc::RLIMIT_NOFILE, u64::from(start.open_files)) {
         // Without CAP_SYS_RESOURCE a limit above the launcher's own cannot be had: its own holds.
         if error.raw_os_error() != Some(libc::EPERM) {

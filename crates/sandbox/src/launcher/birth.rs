@@ -28,15 +28,16 @@ pub(super) fn begin(parts: &mut Parts, id: u64, req: u64, spec: &PrepareSpec) ->
     let uid = parts.uids.take().ok_or(Error::NoUid {
         count: parts.uid_count,
     })?;
-    let made = Group::create(parts.layout.paths(&id.to_string())).and_then(|mut group| {
-        match give_birth(parts, id, uid, spec, &template, &group) {
-            Ok(born) => Ok((born, group)),
-            Err(error) => {
-                group.remove();
-                Err(error)
+    let made =
+        Group::create(parts.layout.paths(&format!("{}-{id}", std::process::id()))).and_then(|mut group| {
+            match give_birth(parts, id, uid, spec, &template, &group) {
+                Ok(born) => Ok((born, group)),
+                Err(error) => {
+                    group.remove();
+                    Err(error)
+                }
             }
-        }
-    });
+        });
     match made {
         Ok(((pidfd, socket), group)) => Ok(Instance::new(
             id,

@@ -9,27 +9,21 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::process::{WaitId, WaitIdOptions};
 
 use super::instance::{Instance, State};
 use super::setup::Parts;
 use super::{birth, late};
 use crate::error::{Error, Result};
-use crate::spec::Exit;
-use crate::wire::{self, Ask, Done, MAX_PACKET, Notice, Request, Word};
+use crate::wire::{self, Ask, Done, MAX_PACKET, Notice, Request};
 
 const CONTROL: u64 = 0;
 const SIGNALS: u64 = 1;
-/// How long a group may stay busy before the launcher waits longer between attempts.
-const SOON: Duration = Duration::from_millis(1);
-/// How often a kill count is looked at again after an out-of-memory event.
-const OOM_LOOKS: u8 = 50;
 /// How long the end may take once the server has gone.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Which descriptor of an instance an event is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Socket,
     Process,
     Oom,
@@ -41,7 +35,7 @@ fn token(id: u64, part: Part) -> EventData {
 
 /// Something to look at again.
 #[derive(Debug)]
-enum Later {
+pub(super) enum Later {
     Remove(Box<Instance>, Duration),
     Oom { id: u64, looks: u8 },
 }
@@ -50,12 +44,12 @@ enum Later {
 #[derive(Debug)]
 pub(super) struct Server {
     control: OwnedFd,
-    parts: Parts,
-    live: HashMap<u64, Instance>,
-    later: Vec<(Instant, Later)>,
+    pub(super) parts: Parts,
+    pub(super) live: HashMap<u64, Instance>,
+    pub(super) later: Vec<(Instant, Later)>,
     /// First id is 1: the tokens of 0 are the launcher's own.
     last_id: u64,
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
 }
 
 impl Server {
@@ -240,174 +234,13 @@ impl Server {
         Ok(())
     }
 
-    fn event(&mut self, id: u64, part: u64) {
-        if part == Part::Socket as u64 {
-            self.word(id);
-        } else if part == Part::Process as u64 {
-            self.ended(id);
-        } else if let Some(event) = self.live.get(&id).and_then(|it| it.oom_event.as_ref()) {
-            let _ = rustix::io::read(event, &mut [0_u8; 8]);
-            self.later
-                .push((Instant::now(), Later::Oom { id, looks: OOM_LOOKS }));
-        }
-    }
-
-    /// An init says something.
-    fn word(&mut self, id: u64) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let word = self
-            .live
-            .get(&id)
-            .map(|it| wire::receive::<Word>(&it.socket, &mut buffer));
-        self.buffer = buffer;
-        let Some(instance) = self.live.get_mut(&id) else {
-            return;
-        };
-        let Some(Ok(Some(packet))) = word else {
-            // It has hung up: it is dying or dead, which its process descriptor will tell.
-            let _ = epoll::delete(&self.parts.epoll, &instance.socket);
-            instance.kill();
-            return;
-        };
-        let mut fds = packet.fds.into_iter();
-        let (req, result, fds) = match (packet.head, instance.state) {
-            (Word::Ready, State::Building { req }) => {
-                instance.namespace = fds.next();
-                instance.state = State::Parked;
-                let paths = instance.group.paths.clone();
-                (
-                    req,
-                    Ok(Done::Prepared {
-                        sandbox: id,
-                        uid: instance.uid,
-                        paths,
-                    }),
-                    fds.collect(),
-                )
-            }
-            (Word::Failed(error), State::Building { req }) => {
-                instance.state = State::Idle;
-                (req, Err(error), Vec::new())
-            }
-            (Word::Started, State::Starting { req }) => {
-                instance.state = State::Running;
-                (req, Ok(Done::Plain), Vec::new())
-            }
-            (Word::NotStarted(error), State::Starting { req }) => {
-                instance.state = State::Idle;
-                (req, Err(error), Vec::new())
-            }
-            (Word::Exited { code, signal }, _) => {
-                instance.state = State::Idle;
-                let exit = Exit {
-                    code,
-                    signal,
-                    oom: instance.oom(),
-                };
-                self.tell(&Notice::Exited { sandbox: id, exit }, &[]);
-                return;
-            }
-            (Word::Quiet, _) => {
-                let kills = std::mem::take(&mut instance.kills);
-                for req in kills {
-                    self.answer(req, Ok(Done::Plain));
-                }
-                return;
-            }
-            _ => return,
-        };
-        let fds: Vec<OwnedFd> = fds;
-        self.tell(&Notice::Answer { req, result }, &fds);
-    }
-
-    /// An init has ended, and with it everything in its pid namespace.
-    fn ended(&mut self, id: u64) {
-        let Some(mut instance) = self.live.remove(&id) else {
-            return;
-        };
-        let _ = rustix::process::waitid(WaitId::PidFd(instance.pidfd.as_fd()), WaitIdOptions::EXITED);
-        for fd in [
-            Some(&instance.socket),
-            Some(&instance.pidfd),
-            instance.oom_event.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
-        {
-            let _ = epoll::delete(&self.parts.epoll, fd);
-        }
-        let oom = instance.oom();
-        match instance.state {
-            State::Building { req } => {
-                let reason = "its first process died while building".to_owned();
-                self.answer(
-                    req,
-                    Err(Error::Build {
-                        step: "build from inside".to_owned(),
-                        reason,
-                    }),
-                );
-            }
-            State::Starting { req } => self.answer(req, Err(Error::Ended { id })),
-            State::Parked | State::Running | State::Idle => {}
-        }
-        for req in std::mem::take(&mut instance.kills) {
-            self.answer(req, Ok(Done::Plain));
-        }
-        self.tell(&Notice::Ended { sandbox: id, oom }, &[]);
-        self.remove(Box::new(instance), SOON);
-    }
-
-    /// Removes its groups and gives its uid back, now or a little later.
-    fn remove(&mut self, mut instance: Box<Instance>, wait: Duration) {
-        instance.namespace = None;
-        if !instance.group.remove() {
-            let longer = (wait * 2).min(Duration::from_millis(200));
-            self.later
-                .push((Instant::now() + wait, Later::Remove(instance, longer)));
-            return;
-        }
-        self.parts.uids.give_back(instance.uid);
-        if let Some(egress) = &mut self.parts.egress {
-            egress.close(instance.id);
-        }
-        for req in std::mem::take(&mut instance.destroys) {
-            self.answer(req, Ok(Done::Plain));
-        }
-    }
-
-    fn look_again(&mut self) {
-        let now = Instant::now();
-        let (due, rest) = std::mem::take(&mut self.later)
-            .into_iter()
-            .partition(|(when, _)| *when <= now);
-        self.later = rest;
-        let due: Vec<(Instant, Later)> = due;
-        for (_, later) in due {
-            match later {
-                Later::Remove(instance, wait) => self.remove(instance, wait),
-                Later::Oom { id, looks } => {
-                    let Some(instance) = self.live.get(&id) else {
-                        continue;
-                    };
-                    if instance.oom() {
-                        // The kernel killed one process; half an instance is worth nothing.
-                        drop(instance.kill_processes());
-                    } else if looks > 0 {
-                        self.later.push((now + SOON, Later::Oom { id, looks: looks - 1 }));
-                    }
-                }
-            }
-        }
-    }
-
-    fn answer(&self, req: u64, result: Result<Done>) {
+    pub(super) fn answer(&self, req: u64, result: Result<Done>) {
         if req != 0 {
             self.tell(&Notice::Answer { req, result }, &[]);
         }
     }
 
-    fn tell(&self, notice: &Notice, fds: &[OwnedFd]) {
+    pub(super) fn tell(&self, notice: &Notice, fds: &[OwnedFd]) {
         let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         // When it cannot be told, the server is gone; the loop finds out by itself.
         drop(wire::tell(&self.control, notice, &[], &fds));

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::MountPropagationFlags;
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::CapabilitySet;
 
 use super::serve::Server;
@@ -58,6 +58,7 @@ fn serve_on(control: &OwnedFd) -> Result<Parts> {
     let _ = rustix::process::setsid();
     let signals = sys::signal_fd(&[SERVER_DIED, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
         .map_err(|error| Error::build("watch signals", error))?;
+    raise_open_files();
     let swept = super::sweep::sweep(&config)?;
     let layout = Layout::find(&config.tag);
     let privileged = has_admin();
@@ -90,7 +91,7 @@ fn serve_on(control: &OwnedFd) -> Result<Parts> {
         uids,
         uid_count: config.uid_count,
         templates: Templates::new(&config.state_dir)?,
-        filters: Filters::compile()?,
+        filters: Filters::compile(),
         namespace,
         epoll: rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC)
             .map_err(step("make an epoll set"))?,
@@ -116,6 +117,17 @@ fn control_socket() -> Result<OwnedFd> {
         sys::place_at(null.as_fd(), 0).map_err(failed)?;
     }
     Ok(control)
+}
+
+/// Each sandbox holds four descriptors here: the soft limit of most systems would end at 250 of them.
+fn raise_open_files() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Where it is refused, there can be fewer sandboxes at once; an error will say so then.
+    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
 }
 
 fn has_admin() -> bool {

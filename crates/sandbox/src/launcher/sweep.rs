@@ -41,8 +41,12 @@ pub(super) fn sweep(config: &LauncherConfig) -> Result<Swept> {
         swept.processes += kill_all(group)?;
     }
     for group in &groups {
-        fs::remove_dir(group).map_err(|error| Error::control(group, error))?;
-        swept.cgroups += 1;
+        // One that is busy still is empty all the same: names are not reused, and the next sweep removes it.
+        swept.cgroups += u32::from(fs::remove_dir(group).is_ok());
+    }
+    for base in layout.bases() {
+        // Ours as well; a launcher that starts now makes it again.
+        let _ = rustix::fs::rmdir(base);
     }
     swept.networks = crate::net::sweep(&config.tag);
     Ok(swept)

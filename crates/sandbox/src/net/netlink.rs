@@ -14,8 +14,10 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub(super) struct Netlink(OwnedFd);
 
-const REQUEST: u16 = libc::NLM_F_REQUEST as u16 | libc::NLM_F_ACK as u16;
-const CREATE: u16 = libc::NLM_F_CREATE as u16 | libc::NLM_F_EXCL as u16;
+/// `NLM_F_REQUEST | NLM_F_ACK`, which libc has as wider numbers.
+const REQUEST: u16 = 0x05;
+/// `NLM_F_CREATE | NLM_F_EXCL`.
+const CREATE: u16 = 0x600;
 const VETH_PEER: u16 = 1;
 const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;

@@ -151,10 +151,8 @@ fn mount(source: &str, target: &str, kind: &str, flags: i64) -> Outcome {
 
 /// Outside, in a mount namespace of its own, which ends with this process.
 fn mount_cgroup(t: &super::Targets) -> Outcome {
-    if !t.inside {
-        if let Err(error) = super::attempt::stage(Control::Alone, t) {
-            return Outcome::Blocked(error.to_string());
-        }
+    if let Err(error) = super::attempt::stage(Control::Alone, t) {
+        return Outcome::Blocked(error.to_string());
     }
     mount("none\0", "/tmp\0", "cgroup2\0", 0)
 }

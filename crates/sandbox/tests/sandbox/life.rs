@@ -10,14 +10,14 @@ use crate::scene::{Output, Scene, class, processes_of, sh, until};
 /// What must be the same after as before. Counted for this scene only where the host has more than us.
 fn traces(scene: &Scene) -> (usize, usize, usize) {
     let count = |path: &str| std::fs::read_dir(path).map_or(0, Iterator::count);
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo")
-        .unwrap()
-        .lines()
-        .count();
+    let pid = launcher_pid(scene);
+    let mark = scene.folder().display().to_string();
+    let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+    let mounts = mounts.lines().filter(|line| line.contains(&mark)).count();
     (
         cgroups(&scene.config.tag),
         mounts,
-        count(&format!("/proc/{}/fd", launcher_pid(scene))),
+        count(&format!("/proc/{pid}/fd")),
     )
 }
 
@@ -65,7 +65,7 @@ async fn two_hundred_cycles_leave_nothing() {
     assert_eq!(
         traces(&scene),
         before,
-        "cgroups, mounts, descriptors of the launcher"
+        "cgroups; mounts and descriptors of the launcher"
     );
     assert_eq!(
         (200_000..).take(0).count() + processes_of(scene.config.uid_base),
@@ -105,6 +105,20 @@ async fn the_runtime_api_listener_is_reached_from_inside_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn in_the_hosts_network_each_listener_has_a_port_of_its_own() {
+    let scene = Scene::new();
+    let mut class = class();
+    (class.runtime_api, class.network) = (true, flint_sandbox::spec::Network::Host);
+    let mut one = scene.launcher.prepare(class.clone()).await.unwrap();
+    let mut two = scene.launcher.prepare(class).await.unwrap();
+    let (one, two) = (
+        one.take_runtime_api_listener().unwrap(),
+        two.take_runtime_api_listener().unwrap(),
+    );
+    assert_ne!(one.local_addr().unwrap(), two.local_addr().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_launcher_killed_outright_takes_everything_along_and_the_next_sweeps() {
     let scene = Scene::new();
     let mut uids = Vec::new();
@@ -126,12 +140,51 @@ async fn a_launcher_killed_outright_takes_everything_along_and_the_next_sweeps()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_outright_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = crate::scene::config(folder.path());
+    let mut server = std::process::Command::new(&config.executable)
+        .args([
+            "hold",
+            &config.tag,
+            &folder.path().display().to_string(),
+            &config.uid_base.to_string(),
+        ])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let output = std::io::BufReader::new(server.stdout.as_mut().unwrap());
+    std::io::BufRead::read_line(&mut { output }, &mut line).unwrap();
+    let uid: u32 = line.trim().parse().unwrap();
+    assert!(processes_of(uid) >= 2);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    until("processes and cgroups are gone", || {
+        processes_of(uid) == 0 && cgroups(&config.tag) == 0
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_the_last_handle_is_dropped_everything_goes() {
     let scene = Scene::new();
     let (sandbox, _output) = scene.start(sh("sleep 1000")).await;
     let (uid, tag) = (sandbox.uid(), scene.config.tag.clone());
     drop((sandbox, scene));
     until("nothing is left", || processes_of(uid) == 0 && cgroups(&tag) == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_shutdown_nothing_is_left_and_calls_say_so() {
+    let scene = Scene::new();
+    let (sandbox, _output) = scene.start(sh("sleep 1000")).await;
+    let launcher = scene.launcher.clone();
+    launcher.shutdown().await;
+    assert_eq!((processes_of(sandbox.uid()), cgroups(&scene.config.tag)), (0, 0));
+    assert_eq!(sandbox.exited().await.signal, Some(9));
+    let error = scene.launcher.prepare(class()).await.unwrap_err();
+    assert!(error.to_string().contains("restart the server"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,6 +36,28 @@ async fn no_probe_opens_a_sandbox_made_by_root() {
     );
 }
 
+/// The suite is not blind: where a wall is left out on purpose, it says so, and the fence behind it still holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_suite_finds_what_the_hosts_network_opens() {
+    let scene = Scene::new();
+    let config = SuiteConfig {
+        executable: TOOL.into(),
+        folder: scene.folder().to_owned(),
+        network: Network::Host,
+    };
+    let results = suite::run(&scene.launcher, config).await.unwrap();
+    let verdict = |name: &str| results.iter().find(|result| result.name == name).unwrap().verdict;
+    assert_eq!(verdict("connect-host-loopback"), Verdict::Open);
+    assert_eq!(verdict("abstract-socket"), Verdict::Held, "by Landlock's scope");
+    let others = results
+        .iter()
+        .filter(|result| result.verdict == Verdict::Open && result.group != "network");
+    assert_eq!(
+        others.map(|result| &result.name).collect::<Vec<_>>(),
+        Vec::<&String>::new()
+    );
+}
+
 /// Cgroups handed to a user, removed when dropped.
 struct Delegated(Vec<std::path::PathBuf>);
 

@@ -16,6 +16,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{LIMITS, Line, PATIENCE, Probe, SuiteConfig, Targets, display};
 use crate::error::{Error, Result};
@@ -51,7 +52,13 @@ impl Stage {
             file("other.py", 0o644).map_err(failed)?,
         );
         fs::create_dir_all(folder.join("scratch")).map_err(failed)?;
-        let name = format!("flint-probe-{}", std::process::id());
+        // Two suites may run in one process.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "flint-probe-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         fs::write(format!("/dev/shm/{name}"), "shared\n").map_err(failed)?;
         // Both families: [::] takes IPv4 too.
         let tcp = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).or_else(|_| TcpListener::bind("0.0.0.0:0"));

@@ -1,0 +1,6 @@
+"""Returns its event."""
+
+
+def handler(event, context):
+    print(event)
+    return event

@@ -1,0 +1,7 @@
+"""Returns its environment."""
+
+import os
+
+
+def handler(event, context):
+    return dict(os.environ)

@@ -1,0 +1,5 @@
+import os
+
+
+def handler(event, context):
+    os._exit(0)

@@ -1,0 +1,5 @@
+// Writes its event as JSON and returns it.
+exports.handler = async (event) => {
+  console.log(JSON.stringify(event));
+  return event;
+};

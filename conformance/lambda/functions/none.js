@@ -1,0 +1,4 @@
+// Returns nothing.
+exports.handler = async (event) => {
+  console.log(event);
+};

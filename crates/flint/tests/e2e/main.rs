@@ -1,0 +1,21 @@
+//! The built binary with real functions, end to end.
+
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod concurrency;
+mod cycles;
+mod kills;
+mod misbehaviour;
+mod outcomes;
+
+use flint_testkit::Server;
+
+/// A server from the binary under test.
+fn server(arguments: &[&str]) -> Server {
+    Server::start(env!("CARGO_BIN_EXE_flint"), arguments).unwrap()
+}
+
+/// How often a long test repeats: the small form here, the long one in `make soak`.
+fn times(variable: &str, small: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(small)
+}

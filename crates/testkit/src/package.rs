@@ -1,0 +1,18 @@
+//! Packages from a few lines.
+
+use std::io::{Cursor, Write};
+
+use anyhow::Result;
+use zip::write::SimpleFileOptions;
+
+/// A zip of named texts; names that end in `bootstrap` or start with `bin/` are executable.
+pub fn zip_of(files: &[(&str, &str)]) -> Result<Vec<u8>> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, text) in files {
+        let executable = name.ends_with("bootstrap") || name.starts_with("bin/");
+        let mode = if executable { 0o755 } else { 0o644 };
+        writer.start_file(*name, SimpleFileOptions::default().unix_permissions(mode))?;
+        writer.write_all(text.as_bytes())?;
+    }
+    Ok(writer.finish()?.into_inner())
+}

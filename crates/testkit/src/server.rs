@@ -1,0 +1,133 @@
+//! The built `flint` binary, run as a server on a free port with a data folder of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use flint_auth::Credentials;
+use tempfile::TempDir;
+
+use crate::Lambda;
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Server {
+    binary: PathBuf,
+    arguments: Vec<String>,
+    folder: TempDir,
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    /// Starts `binary serve` with further arguments and waits until it listens.
+    pub fn start(binary: impl Into<PathBuf>, arguments: &[&str]) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("flint-test-").tempdir()?;
+        let binary = binary.into();
+        let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let (child, address) = spawn(&binary, folder.path(), &arguments)?;
+        Ok(Self { binary, arguments, folder, child, address })
+    }
+
+    /// `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The data folder.
+    pub fn data_dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The tag in the names of its cgroups and devices.
+    pub fn tag(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("tag")).unwrap_or_default().trim().to_owned()
+    }
+
+    /// A client with the root credentials.
+    pub fn lambda(&self) -> Result<Lambda> {
+        let credentials = Credentials::load_or_create(self.folder.path(), None)?;
+        Ok(Lambda::new(&self.address, credentials))
+    }
+
+    /// Ends the server as a crash would: SIGKILL, no warning.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again on the same data folder, on another port.
+    pub fn restart(&mut self) -> Result<()> {
+        let (child, address) = spawn(&self.binary, self.folder.path(), &self.arguments)?;
+        self.child = child;
+        self.address = address;
+        Ok(())
+    }
+
+    /// Asks it to stop and waits; returns how long that took.
+    pub fn stop(&mut self, patience: Duration) -> Result<Duration> {
+        let begun = Instant::now();
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        while begun.elapsed() < patience {
+            if let Some(status) = self.child.try_wait()? {
+                if !status.success() {
+                    bail!("the server ended with {status}");
+                }
+                return Ok(begun.elapsed());
+            }
+            pause();
+        }
+        bail!("the server still runs after {patience:?}")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) && self.stop(Duration::from_secs(10)).is_err() {
+            let _ = self.kill();
+        }
+    }
+}
+
+/// A short wait between two looks at a condition.
+#[expect(clippy::disallowed_methods, reason = "the wait between two looks at a condition with a deadline")]
+pub(crate) fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
+}
+
+fn spawn(binary: &Path, data_dir: &Path, arguments: &[String]) -> Result<(Child, String)> {
+    let log = std::fs::File::options().create(true).append(true).open(data_dir.join("server.log"))?;
+    let mut child = Command::new(binary)
+        .arg("serve")
+        .arg("--data-dir")
+        .arg(data_dir)
+        .args(["--listen", "127.0.0.1:0"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .with_context(|| format!("cannot start {}", binary.display()))?;
+    let output = child.stdout.take().context("no output")?;
+    let mut lines = BufReader::new(output).lines();
+    for line in lines.by_ref() {
+        if let Some((_, address)) = line?.split_once("listens on http://") {
+            let address = address.to_owned();
+            // What it prints later must not block it.
+            std::thread::spawn(move || lines.for_each(drop));
+            return Ok((child, address));
+        }
+    }
+    let _ = child.wait();
+    let log = std::fs::read_to_string(data_dir.join("server.log")).unwrap_or_default();
+    bail!("the server did not start:\n{log}")
+}
