@@ -1,0 +1,153 @@
+//! Chinese help: the texts of verbs and flags by their path, put over the English ones that stand in the code.
+
+use clap::Command;
+
+use super::Language;
+
+/// Path of a verb, or path and flag → text.
+const CHINESE: &[(&str, &str)] = &[
+    ("", "私有的无服务器函数平台"),
+    (".endpoint", "服务器地址，形如 http://主机:端口"),
+    (".data_dir", "服务器的数据目录：存放一切数据，凭证也从中读取"),
+    (".output", "标准输出上结果的格式"),
+    (".lang", "语言；省略时按系统区域设置"),
+    (".yes", "对所有询问回答“是”"),
+    ("serve", "启动服务器"),
+    ("serve.listen", "监听地址；默认只监听本机回环地址"),
+    ("serve.region", "ARN 中的区域"),
+    ("serve.account_id", "ARN 中的账号：十二位数字"),
+    ("serve.config", "配置文件"),
+    ("serve.insecure_single_tenant", "即使主机无法实施全部隔离层也启动：仅限单用户、回环地址"),
+    ("serve.set", "其他任意设置，形如 键=值（见 docs/reference/configuration.md）"),
+    ("deploy", "部署目录或 zip：代码、配置、版本、别名"),
+    ("deploy.place", "项目目录，或原样部署的 zip"),
+    ("deploy.name", "函数名；未指定时用目录名"),
+    ("deploy.runtime", "运行时标识，如 python3.11；省略时自动检测"),
+    ("deploy.handler", "处理程序，如 app.handler；省略时自动检测"),
+    ("deploy.memory", "内存，单位 MB"),
+    ("deploy.timeout", "超时，单位秒"),
+    ("deploy.env", "环境变量；可多次给出"),
+    ("deploy.network", "网络：none、egress 或 host"),
+    ("deploy.message", "版本说明"),
+    ("deploy.alias", "指向新版本的别名"),
+    ("deploy.dry_run", "只说明将有哪些变化，不做更改"),
+    ("deploy.no_publish", "只更改 $LATEST：不发布版本，不移动别名"),
+    ("invoke", "调用函数"),
+    ("invoke.name", "函数，或 函数:别名、函数:版本；都没有时为 $LATEST"),
+    ("invoke.event", "事件：文件、-（标准输入）或 JSON 文本；省略时为 {}"),
+    ("invoke.alias", "调用别名所指的版本"),
+    ("invoke.version", "调用某个版本"),
+    ("invoke.log", "在标准错误上显示本次调用的日志末尾"),
+    ("fn", "函数"),
+    ("fn list", "列出函数"),
+    ("fn get", "查看函数"),
+    ("fn get.name", "函数"),
+    ("fn delete", "删除函数及其全部版本和别名"),
+    ("fn delete.name", "函数"),
+    ("fn config", "查看或更改 $LATEST 的配置"),
+    ("fn config.name", "函数"),
+    ("fn config.memory", "内存，单位 MB"),
+    ("fn config.timeout", "超时，单位秒"),
+    ("fn config.handler", "处理程序"),
+    ("fn config.runtime", "运行时标识"),
+    ("fn config.description", "说明"),
+    ("fn config.network", "网络：none、egress、host，或 default（用服务器的默认值）"),
+    ("fn env", "查看或更改 $LATEST 的环境变量"),
+    ("fn env.name", "函数"),
+    ("fn env.set", "设置变量；可多次给出"),
+    ("fn env.unset", "移除变量；可多次给出"),
+    ("version", "版本"),
+    ("version list", "列出函数的版本"),
+    ("version list.name", "函数"),
+    ("version publish", "把 $LATEST 发布为版本"),
+    ("version publish.name", "函数"),
+    ("version publish.message", "版本说明"),
+    ("version delete", "删除版本"),
+    ("version delete.name", "函数"),
+    ("version delete.version", "版本号"),
+    ("alias", "别名"),
+    ("alias list", "列出函数的别名"),
+    ("alias list.name", "函数"),
+    ("alias set", "让别名指向版本，并可把一部分调用分给另一版本；别名不存在时创建"),
+    ("alias set.name", "函数"),
+    ("alias set.target", "如 live=4；live=4,5:10% 表示十分之一的调用进入版本 5"),
+    ("alias delete", "删除别名"),
+    ("alias delete.name", "函数"),
+    ("alias delete.alias", "别名"),
+    ("logs", "查看函数的日志"),
+    ("logs.name", "函数"),
+    ("logs.since", "起始时间：多久以前，如 90s、10m、2h、1d，或 UTC 毫秒"),
+    ("logs.request_id", "只看这次调用"),
+    ("logs.version", "只看这个版本"),
+    ("logs.contains", "只看含此文本的行"),
+    ("logs.limit", "最多多少次调用（最新的）"),
+    ("logs.follow", "持续显示新日志，直到中断"),
+    ("runtime", "服务器的运行时"),
+    ("runtime list", "列出运行时及其提供者"),
+    ("runtime add", "添加位于独立根文件系统中的解释器"),
+    ("runtime add.name", "要提供的运行时标识，如 python3.6 或 java8"),
+    ("runtime add.root", "根文件系统：服务器主机上的目录；在该主机上运行时也可为 tar 包"),
+    ("runtime add.exec", "解释器在根文件系统内的路径"),
+    ("runtime remove", "移除已添加的解释器"),
+    ("runtime remove.name", "运行时标识"),
+    ("doctor", "通过尝试突破沙箱，说明此主机能实施哪些隔离"),
+    ("doctor.all", "显示全部探测，而不仅是需要关注的"),
+    ("completion", "输出命令补全脚本"),
+    ("completion.shell", "Shell 类型"),
+];
+
+/// The commands in a language.
+pub(crate) fn translate(command: Command, language: Language) -> Command {
+    match language {
+        Language::En => command,
+        Language::Zh => over(command, ""),
+    }
+}
+
+fn chinese(path: &str) -> Option<&'static str> {
+    CHINESE.iter().find(|(known, _)| *known == path).map(|(_, text)| *text)
+}
+
+fn over(mut command: Command, path: &str) -> Command {
+    if let Some(about) = chinese(path) {
+        command = command.about(about).long_about(about);
+    }
+    let arguments: Vec<String> = command.get_arguments().map(|arg| arg.get_id().to_string()).collect();
+    for id in arguments {
+        if let Some(help) = chinese(&format!("{path}.{id}")) {
+            command = command.mut_arg(id, |arg| arg.help(help).long_help(help));
+        }
+    }
+    let verbs: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    for verb in verbs {
+        let below = if path.is_empty() { verb.clone() } else { format!("{path} {verb}") };
+        command = command.mut_subcommand(verb, |command| over(command, &below));
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn paths(command: &Command, path: &str, all: &mut Vec<String>) {
+        all.push(path.to_owned());
+        all.extend(command.get_arguments().map(|arg| format!("{path}.{}", arg.get_id())));
+        for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+            let name = verb.get_name();
+            paths(verb, &if path.is_empty() { name.to_owned() } else { format!("{path} {name}") }, all);
+        }
+    }
+
+    #[test]
+    fn every_verb_and_flag_has_chinese_help_and_nothing_else_has() {
+        let mut all = Vec::new();
+        paths(&crate::cli::Cli::command(), "", &mut all);
+        let missing: Vec<_> = all.iter().filter(|path| chinese(path).is_none()).collect();
+        assert!(missing.is_empty(), "{missing:#?}");
+        let stale: Vec<_> = CHINESE.iter().filter(|(path, _)| !all.iter().any(|known| known == path)).collect();
+        assert!(stale.is_empty(), "{stale:#?}");
+    }
+}
