@@ -126,3 +126,6 @@ impl Drop for RuntimeApi {
         self.server.abort();
     }
 }
+
+#[cfg(test)]
+mod tests;
