@@ -114,7 +114,7 @@ fn dispatch(cli: Cli, terminal: Terminal) -> Result<Exit> {
         Verb::Function(verb) => function::run(verb, &Server::find(at)?, terminal),
         Verb::Version(verb) => version::run(verb, &Server::find(at)?, terminal),
         Verb::Alias(verb) => alias::run(verb, &Server::find(at)?, terminal),
-        Verb::Logs(args) => log::run(args, &Server::find(at)?, terminal),
+        Verb::Logs(args) => log::run(&args, &Server::find(at)?, terminal),
         Verb::Runtime(verb) => runtime::run(verb, &Server::find(at)?, terminal),
         Verb::Doctor(args) => doctor::run(&args, terminal),
         Verb::Completion(args) => completion::run(&args, Cli::command(), terminal),
