@@ -5,6 +5,7 @@
 
 mod apply;
 mod change;
+mod complete;
 mod detect;
 mod ignore;
 mod package;
@@ -20,9 +21,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flint_api::function::FunctionConfiguration;
-use flint_api::runtime::{RuntimeInfo, RuntimeList};
 use flint_model::Code;
-use flint_model::runtime::RuntimeId;
 use sha2::{Digest, Sha256};
 
 use super::failure::{Exit, Failure, Result};
@@ -30,7 +29,6 @@ use super::language::Message;
 use super::pair;
 use super::server::{Server, encode};
 use super::terminal::Terminal;
-use detect::Detected;
 use package::Package;
 use project::Project;
 
@@ -100,7 +98,7 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
     let current = apply::current(server, &name)?;
     override_by_flags(&mut project, &args, current.as_ref())?;
     if current.is_none() {
-        complete(&mut project, &package, server, &args.place)?;
+        complete::complete(&mut project, &package, server, &args.place)?;
     }
     let sha256 = STANDARD.encode(Sha256::digest(&package.zip));
     let alias = args
@@ -230,70 +228,6 @@ fn override_by_flags(
     }
     project.environment = Some(environment);
     Ok(())
-}
-
-/// Finds out what nobody said about a new function.
-fn complete(project: &mut Project, package: &Package, server: &Server, place: &Path) -> Result<()> {
-    let provided = project
-        .runtime
-        .as_deref()
-        .is_some_and(|runtime| runtime.starts_with("provided"));
-    if provided {
-        project.handler.get_or_insert_with(|| "bootstrap".to_owned());
-    }
-    if project.runtime.is_some() && project.handler.is_some() {
-        return Ok(());
-    }
-    let place = place.display();
-    match detect::detect(&package.shown) {
-        Detected::Interpreted { family, handler } => {
-            project.handler.get_or_insert(handler);
-            if project.runtime.is_none() {
-                project.runtime = Some(newest(server, family));
-            }
-            Ok(())
-        }
-        Detected::Bootstrap => {
-            project.handler.get_or_insert_with(|| "bootstrap".to_owned());
-            project
-                .runtime
-                .get_or_insert_with(|| "provided.al2023".to_owned());
-            Ok(())
-        }
-        Detected::Sources { kind } => {
-            let failure = Failure::new(
-                Code::Project,
-                Message::BuildFirst.with("place", place).with("kind", kind),
-            );
-            Err(failure.hint(Message::HintBuild.with("folder", "build")))
-        }
-        Detected::Nothing => Err(
-            Failure::new(Code::Project, Message::NoProject.with("place", place)).hint(Message::HintDetect),
-        ),
-    }
-}
-
-/// The newest runtime of a family that the server serves exactly; a common one when it cannot say.
-fn newest(server: &Server, family: &str) -> String {
-    let list: RuntimeList = server.own("GET", "/api/v1/runtimes", &()).unwrap_or_default();
-    let served = list
-        .runtimes
-        .into_iter()
-        .filter(|row| row.family == family && row.served_by.is_some());
-    let rank = |row: &RuntimeInfo| {
-        (
-            !row.substitute && row.root.is_none(),
-            RuntimeId::new(row.name.as_str()).version(),
-        )
-    };
-    let usual = if family == "python" {
-        "python3.12"
-    } else {
-        "nodejs22.x"
-    };
-    served
-        .max_by_key(rank)
-        .map_or_else(|| usual.to_owned(), |row| row.name)
 }
 
 /// Path of a function in the AWS-shaped API.

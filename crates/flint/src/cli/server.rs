@@ -75,8 +75,9 @@ impl Server {
             .or_else(|| pair("FLINT_ROOT_ACCESS_KEY_ID", "FLINT_ROOT_SECRET_ACCESS_KEY"));
         let mut token = variable("FLINT_TOKEN").map(Secret::new);
         if key.is_none() || token.is_none() {
-            let kept = Credentials::load(&folder)
-                .map_err(|error| Failure::new(Code::Configuration, error.to_string()))?;
+            let kept = Credentials::load(&folder).map_err(|error| {
+                Failure::new(Code::MissingCredentials, error.to_string()).hint(Message::HintCredentials)
+            })?;
             key = key.or(kept.0);
             token = token.or(kept.1);
         }

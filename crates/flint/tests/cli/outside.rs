@@ -91,10 +91,19 @@ fn wrong_credentials_are_exit_code_4() {
 #[test]
 fn wrong_usage_is_exit_code_2_with_a_hint() {
     let ran = run(&["invoke"]);
-    let said = "error[FLT-5003]: the following required arguments were not provided:\n  <NAME>\n\
+    let said = "error[FLT-5003]: missing: <NAME>\n\
                 hint: `flint invoke --help` shows how it is written\n";
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (2, "", said));
-    assert_eq!(run(&["frobnicate"]).code, 2);
+    let ran = run(&["deploi", "--lang", "zh"]);
+    assert_eq!(
+        ran.err,
+        "error[FLT-5003]: 无法识别 deploi (completion, deploy?)\nhint: 用法见 `flint --help`\n"
+    );
+    let ran = run(&["fn", "config", "f", "--memory", "5"]);
+    assert!(
+        ran.code == 2 && ran.err.contains("5 cannot be --memory <MB>: \"5\" is no size"),
+        "{ran:?}"
+    );
     assert_eq!(run(&[]).code, 2);
     assert_eq!(
         run(&["--version"]).out,

@@ -44,23 +44,17 @@ pub(crate) fn function(
     changes: &[Change],
 ) -> Result<()> {
     let size = package::bytes(wanted.package.zip.len() as u64);
-    if current.is_none() {
+    let Some(current) = current else {
         terminal.say(Message::Uploading.with("size", size));
         let body = create(wanted);
         let made: FunctionConfiguration = server.aws("POST", "/2015-03-31/functions", &body)?;
         return wait(server, terminal, &wanted.name, made);
-    }
+    };
+    let states = [&current.state, &current.last_update_status];
+    let broken = states.into_iter().any(|state| state.as_deref() == Some("Failed"));
     let (code, rest): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.what == "code");
-    if !rest.is_empty() {
-        terminal.say(Message::Configuring);
-        let body = UpdateFunctionConfigurationRequest {
-            revision_id: None,
-            configuration: members(&wanted.project),
-        };
-        let made = server.aws("PUT", &path(&wanted.name, "/configuration"), &body)?;
-        wait(server, terminal, &wanted.name, made)?;
-    }
-    if !code.is_empty() {
+    // Code first: it mends what an earlier deploy left failed. The same code is sent again then.
+    if broken || !code.is_empty() {
         terminal.say(Message::Uploading.with("size", size));
         let zip_file = Some(STANDARD.encode(&wanted.package.zip));
         let body = UpdateFunctionCodeRequest {
@@ -68,6 +62,15 @@ pub(crate) fn function(
             ..UpdateFunctionCodeRequest::default()
         };
         let made = server.aws("PUT", &path(&wanted.name, "/code"), &body)?;
+        wait(server, terminal, &wanted.name, made)?;
+    }
+    if !rest.is_empty() {
+        terminal.say(Message::Configuring);
+        let body = UpdateFunctionConfigurationRequest {
+            revision_id: None,
+            configuration: members(&wanted.project),
+        };
+        let made = server.aws("PUT", &path(&wanted.name, "/configuration"), &body)?;
         wait(server, terminal, &wanted.name, made)?;
     }
     Ok(())
@@ -142,7 +145,9 @@ pub(crate) fn wait(
         }
         pause(step);
         step = (step * 3 / 2).min(Duration::from_millis(500));
-        is = server.aws("GET", &path(name, "/configuration"), &())?;
+        let (function, version) = name.split_once(':').unwrap_or((name, "$LATEST"));
+        let query = format!("/configuration?Qualifier={}", encode(version));
+        is = server.aws("GET", &path(function, &query), &())?;
     }
 }
 
@@ -162,7 +167,9 @@ pub(crate) fn publish(server: &Server, terminal: Terminal, wanted: &Wanted) -> R
         ..PublishVersionRequest::default()
     };
     let published: FunctionConfiguration = server.aws("POST", &path(&wanted.name, "/versions"), &body)?;
-    Ok(published.version)
+    let version = published.version.clone();
+    wait(server, terminal, &format!("{}:{version}", wanted.name), published)?;
+    Ok(version)
 }
 
 /// Points an alias at a version, all calls; returns where it pointed before.
