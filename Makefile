@@ -18,7 +18,7 @@ conformance: ## the users' own tools
 	pytest conformance
 
 docs: ## generated reference pages
-	FLINT_WRITE_DOCS=1 cargo test --locked -p flint reference
+	cargo run --locked -p flint -- __reference docs/reference
 
 soak: ## the long forms; figures go to bench/results
 	scripts/soak.sh

@@ -52,7 +52,7 @@ type Setter = fn(&mut Settings, &str) -> Result<(), String>;
 /// A row of the table: name, meaning with unit and default, how a text becomes a value.
 struct Row(&'static str, &'static str, Setter);
 
-fn number<T: std::str::FromStr + PartialOrd>(text: &str, least: T) -> Result<T, String> {
+fn number<T: std::str::FromStr + PartialOrd + Copy>(text: &str, least: T) -> Result<T, String> {
     match text.parse::<T>() {
         Ok(value) if value >= least => Ok(value),
         _ => Err("write a whole number that is not too small".into()),

@@ -71,8 +71,9 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
         gateway,
         admin: Arc::new(Admin::new(admin_config(&settings, address), store.clone(), Some(host))),
     };
-    announce(&settings, address, launcher.report())?;
+    // Before the announcement: whoever waits for that may look for the address at once.
     let endpoint = Endpoint::write(&settings.data_dir, address)?;
+    announce(&settings, address, launcher.report())?;
     let stop = listener.serve(doors, signalled(launcher)).await;
     tracing::info!(reason = stop, "stopping");
     engine.stop(settings.drain).await;

@@ -24,7 +24,7 @@ pub fn aws_error(code: Code, message: &str, reason: Option<&str>) -> Answer {
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("x-amzn-errortype", HeaderValue::from_static(info.aws));
     if let Ok(value) = HeaderValue::from_str(&code.to_string()) {
-        headers.insert("x-flint-error", value);
+        headers.insert("x-flint-code", value);
     }
     answer
 }
