@@ -269,14 +269,28 @@ impl Settings {
 
 /// Variables that are not settings of the server.
 const OTHERS: &[&str] = &[
+    "FLINT_ACCESS_KEY_ID",
     "FLINT_CONFIG",
+    "FLINT_DEPLOY_ALIAS",
+    "FLINT_DEPLOY_MESSAGE",
+    "FLINT_DEPLOY_NAME",
     "FLINT_ENDPOINT",
+    "FLINT_INVOKE_ALIAS",
     "FLINT_LANG",
+    "FLINT_LOGS_SINCE",
     "FLINT_OUTPUT",
     "FLINT_TOKEN",
     "FLINT_ROOT_ACCESS_KEY_ID",
     "FLINT_ROOT_SECRET_ACCESS_KEY",
+    "FLINT_SECRET_ACCESS_KEY",
+    "FLINT_YES",
 ];
+
+/// Whether a variable means something to the server or the command line.
+#[cfg(test)]
+pub(crate) fn knows(name: &str) -> bool {
+    OTHERS.contains(&name) || TABLE.iter().any(|row| variable(row.0) == name)
+}
 
 /// `server.data_dir` is `FLINT_DATA_DIR`, `engine.cpu_cap` is `FLINT_ENGINE_CPU_CAP`.
 fn variable(key: &str) -> String {

@@ -1,6 +1,6 @@
 //! `flint serve`: configuration, launcher, runtime, server, in this order.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -10,9 +10,6 @@ use crate::wiring;
 /// Flags of `flint serve`; each overrides its environment variable, which overrides the file.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Data folder: store, packages, logs, credentials.
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<String>,
     /// Address to listen on; loopback unless told otherwise.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
@@ -33,10 +30,11 @@ pub(crate) struct Args {
     set: Vec<String>,
 }
 
-pub(crate) fn run(args: Args) -> Result<()> {
+pub(crate) fn run(args: Args, data_dir: Option<&Path>) -> Result<()> {
+    let data_dir = data_dir.map(|folder| folder.to_string_lossy().into_owned());
     let mut flags: Vec<(String, String)> = Vec::new();
     let named = [
-        ("server.data_dir", args.data_dir),
+        ("server.data_dir", data_dir),
         ("server.listen", args.listen),
         ("server.region", args.region),
         ("server.account_id", args.account_id),

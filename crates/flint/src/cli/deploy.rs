@@ -1,0 +1,234 @@
+//! `flint deploy`: from a folder or zip to a function that answers.
+//!
+//! Guarantees: what did not change is not sent; a version that could not be made ready never gets the alias. Packing twice
+//! gives the same bytes, so a second deploy of the same files says that nothing changed.
+
+mod apply;
+mod change;
+mod detect;
+mod ignore;
+mod package;
+pub(crate) mod project;
+mod report;
+
+pub(crate) use apply::{pause, wait};
+pub(crate) use change::environment;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flint_api::function::FunctionConfiguration;
+use flint_api::runtime::{RuntimeInfo, RuntimeList};
+use flint_model::Code;
+use flint_model::runtime::RuntimeId;
+use sha2::{Digest, Sha256};
+
+use super::failure::{Exit, Failure, Result};
+use super::language::Message;
+use super::pair;
+use super::server::{Server, encode};
+use super::terminal::Terminal;
+use detect::Detected;
+use package::Package;
+use project::Project;
+
+/// Flags of `flint deploy`; each overrides flint.yaml.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Project folder, or a zip that is deployed as it is.
+    #[arg(value_name = "FOLDER|ZIP", default_value = ".")]
+    place: PathBuf,
+    /// Name of the function; the folder's name when nobody says.
+    #[arg(long, env = "FLINT_DEPLOY_NAME")]
+    name: Option<String>,
+    /// Runtime identifier, such as python3.11; detected when left out.
+    #[arg(long)]
+    runtime: Option<String>,
+    /// Handler, such as app.handler; detected when left out.
+    #[arg(long)]
+    handler: Option<String>,
+    /// Memory in MB.
+    #[arg(long, value_name = "MB", value_parser = project::memory)]
+    memory: Option<i64>,
+    /// Time-out in seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = project::timeout)]
+    timeout: Option<i64>,
+    /// Environment variable; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// Network: none, egress or host.
+    #[arg(long, value_parser = project::network)]
+    network: Option<String>,
+    /// Description of the version.
+    #[arg(short, long, env = "FLINT_DEPLOY_MESSAGE")]
+    message: Option<String>,
+    /// The alias that is moved to the new version.
+    #[arg(long, env = "FLINT_DEPLOY_ALIAS")]
+    alias: Option<String>,
+    /// Say what would change, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Change $LATEST only: no version, no alias.
+    #[arg(long)]
+    no_publish: bool,
+}
+
+/// What is to be there afterwards.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    name: String,
+    alias: String,
+    message: Option<String>,
+    project: Project,
+    package: Package,
+    /// As the server shows it: base64.
+    sha256: String,
+}
+
+pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exit> {
+    let (dry_run, publish) = (args.dry_run, !args.no_publish);
+    let (mut project, folder) = read_project(&args)?;
+    build(&project, &folder, terminal)?;
+    let package = pack(&args.place, &project, &folder, terminal)?;
+    let name = args.name.clone().or(project.name.take()).unwrap_or_else(|| name_of(&args.place));
+    let current = apply::current(server, &name)?;
+    override_by_flags(&mut project, &args, current.as_ref())?;
+    if current.is_none() {
+        complete(&mut project, &package, server, &args.place)?;
+    }
+    let sha256 = STANDARD.encode(Sha256::digest(&package.zip));
+    let alias = args.alias.or(project.alias.take()).unwrap_or_else(|| "live".to_owned());
+    let wanted = Wanted { name, alias, message: args.message, project, package, sha256 };
+    let changes = change::between(current.as_ref(), &wanted);
+    let mut report = report::Report::new(&wanted, current.is_some(), changes, server.endpoint());
+    if dry_run {
+        report.dry_run = true;
+        return report.show(terminal).map(|()| Exit::Good);
+    }
+    apply::function(server, terminal, current.as_ref(), &wanted, &report.changes)?;
+    if publish {
+        let version = apply::publish(server, terminal, &wanted)?;
+        let before = apply::alias(server, &wanted.name, &wanted.alias, &version)?;
+        report.published(version, wanted.alias, before);
+    }
+    report.show(terminal)?;
+    Ok(Exit::Good)
+}
+
+/// The project, and the folder that its paths start from.
+fn read_project(args: &Args) -> Result<(Project, PathBuf)> {
+    let unreadable = |error: std::io::Error| {
+        let sentence = Message::CannotRead.with("path", args.place.display()).with("reason", error);
+        Failure::new(Code::Project, sentence)
+    };
+    let place = std::fs::canonicalize(&args.place).map_err(unreadable)?;
+    if place.is_dir() {
+        return Ok((Project::load(&place)?.unwrap_or_default(), place));
+    }
+    Ok((Project::default(), place.parent().map(Path::to_owned).unwrap_or_default()))
+}
+
+/// Runs the project's build command. What it prints is progress, so it goes to standard error.
+fn build(project: &Project, folder: &Path, terminal: Terminal) -> Result<()> {
+    use std::os::fd::AsFd;
+    let Some(command) = &project.build else { return Ok(()) };
+    terminal.say(Message::Building.with("command", command.trim()));
+    let errors = std::io::stderr().as_fd().try_clone_to_owned()?;
+    let status = std::process::Command::new("sh").args(["-c", command]).current_dir(folder).stdout(errors).status()?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Failure::new(Code::Project, Message::BuildFailed.with("status", status)))
+}
+
+fn pack(place: &Path, project: &Project, folder: &Path, terminal: Terminal) -> Result<Package> {
+    let source = match &project.package {
+        Some(path) => folder.join(path),
+        None if place.is_dir() => folder.to_owned(),
+        None => place.to_owned(),
+    };
+    let package = if source.is_file() { package::open(&source)? } else { package::pack(&source)? };
+    let size = package::bytes(package.zip.len() as u64);
+    terminal.say(Message::Packed.with("files", package.files).with("size", size));
+    Ok(package)
+}
+
+fn name_of(place: &Path) -> String {
+    let place = std::fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
+    let stem = if place.is_dir() { place.file_name() } else { place.file_stem() };
+    stem.map_or_else(|| "function".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+fn override_by_flags(project: &mut Project, args: &Args, current: Option<&FunctionConfiguration>) -> Result<()> {
+    let replace = |slot: &mut Option<String>, flag: &Option<String>| {
+        if flag.is_some() {
+            slot.clone_from(flag);
+        }
+    };
+    replace(&mut project.runtime, &args.runtime);
+    replace(&mut project.handler, &args.handler);
+    replace(&mut project.network, &args.network);
+    project.memory = args.memory.or(project.memory);
+    project.timeout = args.timeout.or(project.timeout);
+    if args.env.is_empty() {
+        return Ok(());
+    }
+    // Variables of the command line are added to those of the file, or to those that are there.
+    let base = project.environment.take().or_else(|| current.map(change::environment));
+    let mut environment: BTreeMap<String, String> = base.unwrap_or_default();
+    for text in &args.env {
+        let (name, value) = pair(text)?;
+        environment.insert(name, value);
+    }
+    project.environment = Some(environment);
+    Ok(())
+}
+
+/// Finds out what nobody said about a new function.
+fn complete(project: &mut Project, package: &Package, server: &Server, place: &Path) -> Result<()> {
+    let provided = project.runtime.as_deref().is_some_and(|runtime| runtime.starts_with("provided"));
+    if provided {
+        project.handler.get_or_insert_with(|| "bootstrap".to_owned());
+    }
+    if project.runtime.is_some() && project.handler.is_some() {
+        return Ok(());
+    }
+    let place = place.display();
+    match detect::detect(&package.shown) {
+        Detected::Interpreted { family, handler } => {
+            project.handler.get_or_insert(handler);
+            if project.runtime.is_none() {
+                project.runtime = Some(newest(server, family));
+            }
+            Ok(())
+        }
+        Detected::Bootstrap => {
+            project.handler.get_or_insert_with(|| "bootstrap".to_owned());
+            project.runtime.get_or_insert_with(|| "provided.al2023".to_owned());
+            Ok(())
+        }
+        Detected::Sources { kind } => {
+            let failure = Failure::new(Code::Project, Message::BuildFirst.with("place", place).with("kind", kind));
+            Err(failure.hint(Message::HintBuild.with("folder", "build")))
+        }
+        Detected::Nothing => {
+            Err(Failure::new(Code::Project, Message::NoProject.with("place", place)).hint(Message::HintDetect))
+        }
+    }
+}
+
+/// The newest runtime of a family that the server serves exactly; a common one when it cannot say.
+fn newest(server: &Server, family: &str) -> String {
+    let list: RuntimeList = server.own("GET", "/api/v1/runtimes", &()).unwrap_or_default();
+    let served = list.runtimes.into_iter().filter(|row| row.family == family && row.served_by.is_some());
+    let rank = |row: &RuntimeInfo| (!row.substitute && row.root.is_none(), RuntimeId::new(row.name.as_str()).version());
+    let usual = if family == "python" { "python3.12" } else { "nodejs22.x" };
+    served.max_by_key(rank).map_or_else(|| usual.to_owned(), |row| row.name)
+}
+
+/// Path of a function in the AWS-shaped API.
+pub(crate) fn path(name: &str, rest: &str) -> String {
+    format!("/2015-03-31/functions/{}{rest}", encode(name))
+}

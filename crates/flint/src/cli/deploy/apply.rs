@@ -1,0 +1,175 @@
+//! The calls that make a function what is wanted: create or update, wait, publish, move the alias.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flint_api::alias::{AliasConfiguration, CreateAliasRequest, RoutingConfig, UpdateAliasRequest};
+use flint_api::function::{
+    Configuration, CreateFunctionRequest, FunctionCode, FunctionConfiguration, UpdateFunctionCodeRequest,
+    UpdateFunctionConfigurationRequest,
+};
+use flint_api::settings::{Environment, Variables};
+use flint_api::version::PublishVersionRequest;
+use flint_model::Code;
+
+use super::change::Change;
+use super::project::Project;
+use super::{Wanted, package, path};
+use crate::cli::failure::{Failure, Result};
+use crate::cli::language::Message;
+use crate::cli::server::{Server, encode};
+use crate::cli::terminal::Terminal;
+
+/// Every function has a role on the wire; here it names nothing.
+const ROLE: &str = "arn:aws:iam::000000000000:role/flint";
+/// How long a version may take to get ready: a large package on a slow disk.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The function as it is, if it is there.
+pub(crate) fn current(server: &Server, name: &str) -> Result<Option<FunctionConfiguration>> {
+    match server.aws("GET", &path(name, "/configuration"), &()) {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if failure.is_not_found() => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Creates the function, or sends what changed, and waits until it is ready.
+pub(crate) fn function(
+    server: &Server,
+    terminal: Terminal,
+    current: Option<&FunctionConfiguration>,
+    wanted: &Wanted,
+    changes: &[Change],
+) -> Result<()> {
+    let size = package::bytes(wanted.package.zip.len() as u64);
+    if current.is_none() {
+        terminal.say(Message::Uploading.with("size", size));
+        let body = create(wanted);
+        let made: FunctionConfiguration = server.aws("POST", "/2015-03-31/functions", &body)?;
+        return wait(server, terminal, &wanted.name, made);
+    }
+    let (code, rest): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.what == "code");
+    if !rest.is_empty() {
+        terminal.say(Message::Configuring);
+        let body = UpdateFunctionConfigurationRequest { revision_id: None, configuration: members(&wanted.project) };
+        let made = server.aws("PUT", &path(&wanted.name, "/configuration"), &body)?;
+        wait(server, terminal, &wanted.name, made)?;
+    }
+    if !code.is_empty() {
+        terminal.say(Message::Uploading.with("size", size));
+        let zip_file = Some(STANDARD.encode(&wanted.package.zip));
+        let body = UpdateFunctionCodeRequest { zip_file, ..UpdateFunctionCodeRequest::default() };
+        let made = server.aws("PUT", &path(&wanted.name, "/code"), &body)?;
+        wait(server, terminal, &wanted.name, made)?;
+    }
+    Ok(())
+}
+
+fn create(wanted: &Wanted) -> CreateFunctionRequest {
+    let code = FunctionCode { zip_file: Some(STANDARD.encode(&wanted.package.zip)), ..FunctionCode::default() };
+    CreateFunctionRequest {
+        function_name: Some(wanted.name.clone()),
+        code: Some(code),
+        configuration: Configuration { role: Some(ROLE.to_owned()), ..members(&wanted.project) },
+        ..CreateFunctionRequest::default()
+    }
+}
+
+fn members(project: &Project) -> Configuration {
+    let variables = project.environment.as_ref().map(Variables::from);
+    Configuration {
+        runtime: project.runtime.clone(),
+        handler: project.handler.clone(),
+        description: project.description.clone(),
+        timeout: project.timeout,
+        memory_size: project.memory,
+        environment: variables.map(|variables| Environment { variables: Some(variables) }),
+        flint_network: project.network.clone(),
+        ..Configuration::default()
+    }
+}
+
+/// Asks until the function is ready: after 10 ms, then in growing steps, since most packages are ready at once.
+pub(crate) fn wait(
+    server: &Server,
+    terminal: Terminal,
+    name: &str,
+    mut is: FunctionConfiguration,
+) -> Result<()> {
+    let begun = Instant::now();
+    let mut step = Duration::from_millis(10);
+    let mut said = false;
+    loop {
+        let states = [is.state.as_deref(), is.last_update_status.as_deref()];
+        if states.contains(&Some("Failed")) {
+            let reason = is.last_update_status_reason.or(is.state_reason).unwrap_or_default();
+            return Err(Failure::new(
+                Code::BadPackage,
+                Message::DeployFailed.with("name", name).with("reason", reason),
+            ));
+        }
+        if !states.contains(&Some("Pending")) && !states.contains(&Some("InProgress")) {
+            return Ok(());
+        }
+        if begun.elapsed() > PATIENCE {
+            let sentence = Message::DeploySlow.with("name", name).with("seconds", PATIENCE.as_secs());
+            return Err(Failure::new(Code::DeadlineExceeded, sentence));
+        }
+        if !said && begun.elapsed() > Duration::from_secs(1) {
+            terminal.say(Message::Waiting);
+            said = true;
+        }
+        pause(step);
+        step = (step * 3 / 2).min(Duration::from_millis(500));
+        is = server.aws("GET", &path(name, "/configuration"), &())?;
+    }
+}
+
+/// Between two questions to a server there is no event to wait for.
+#[expect(clippy::disallowed_methods, reason = "the API has no way to wait for a state")]
+pub(crate) fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Publishes `$LATEST`; the version it had before when nothing changed since.
+pub(crate) fn publish(server: &Server, terminal: Terminal, wanted: &Wanted) -> Result<String> {
+    terminal.say(Message::Publishing);
+    let body = PublishVersionRequest {
+        description: wanted.message.clone(),
+        // Another deploy may have come between: then this is not the code that was asked to be published.
+        code_sha256: Some(wanted.sha256.clone()),
+        ..PublishVersionRequest::default()
+    };
+    let published: FunctionConfiguration = server.aws("POST", &path(&wanted.name, "/versions"), &body)?;
+    Ok(published.version)
+}
+
+/// Points an alias at a version, all calls; returns where it pointed before.
+pub(crate) fn alias(server: &Server, name: &str, alias: &str, version: &str) -> Result<Option<String>> {
+    let route = path(name, &format!("/aliases/{}", encode(alias)));
+    let before: AliasConfiguration = match server.aws("GET", &route, &()) {
+        Ok(before) => before,
+        Err(failure) if failure.is_not_found() => {
+            let body = CreateAliasRequest {
+                name: Some(alias.to_owned()),
+                function_version: Some(version.to_owned()),
+                ..CreateAliasRequest::default()
+            };
+            let _: AliasConfiguration = server.aws("POST", &path(name, "/aliases"), &body)?;
+            return Ok(None);
+        }
+        Err(failure) => return Err(failure),
+    };
+    if before.function_version != version || before.routing_config.is_some() {
+        let whole = RoutingConfig { additional_version_weights: Some(std::collections::BTreeMap::new()) };
+        let body = UpdateAliasRequest {
+            function_version: Some(version.to_owned()),
+            routing_config: Some(whole),
+            ..UpdateAliasRequest::default()
+        };
+        let _: AliasConfiguration = server.aws("PUT", &route, &body)?;
+    }
+    Ok(Some(before.function_version))
+}

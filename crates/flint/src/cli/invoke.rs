@@ -1,0 +1,89 @@
+//! `flint invoke`: calls a function and hands its answer on untouched.
+
+use std::io::Read;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flint_model::Code;
+
+use super::deploy::path;
+use super::failure::{Exit, Failure, Result};
+use super::language::Message;
+use super::server::{Server, encode};
+use super::terminal::Terminal;
+
+/// Flags of `flint invoke`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Function, or FUNCTION:ALIAS or FUNCTION:VERSION; without either, $LATEST.
+    name: String,
+    /// The event: a file, - for standard input, or JSON as it stands; {} when left out.
+    #[arg(short, long, value_name = "FILE|-|JSON")]
+    event: Option<String>,
+    /// Call the version that an alias leads to.
+    #[arg(long, env = "FLINT_INVOKE_ALIAS", conflicts_with = "version")]
+    alias: Option<String>,
+    /// Call a version.
+    #[arg(long)]
+    version: Option<String>,
+    /// Show the end of the log of this call on standard error.
+    #[arg(long)]
+    log: bool,
+}
+
+pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exit> {
+    let (name, in_name) = match args.name.split_once(':') {
+        Some((name, qualifier)) if !args.name.starts_with("arn:") => (name, Some(qualifier.to_owned())),
+        _ => (args.name.as_str(), None),
+    };
+    let qualifier = args.version.or(in_name).or(args.alias);
+    let query = qualifier.map(|text| format!("?Qualifier={}", encode(&text))).unwrap_or_default();
+    let route = path(name, &format!("/invocations{query}"));
+    let mut headers = vec![("content-type", "application/json".to_owned())];
+    if args.log {
+        headers.push(("x-amz-log-type", "Tail".to_owned()));
+    }
+    let answer = server.signed("POST", &route, &headers, event(args.event)?)?;
+    let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(tail) = header("x-amz-log-result").and_then(|text| STANDARD.decode(text).ok()) {
+        terminal.say(String::from_utf8_lossy(&tail).trim_end().to_owned());
+    }
+    terminal.write(&answer.body)?;
+    let Some(kind) = header("x-amz-function-error") else { return Ok(Exit::Good) };
+    if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+        terminal.write(b"\n")?;
+    }
+    let text = document_text(&answer.body);
+    terminal.say(Message::FunctionError.with("kind", kind).with("text", text));
+    let id = header("x-amzn-requestid").unwrap_or_default();
+    terminal.say(Message::HintLogs.with("name", name).with("id", id));
+    Ok(Exit::Bad)
+}
+
+/// `errorType: errorMessage` of an error document.
+fn document_text(body: &[u8]) -> String {
+    let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let member = |name: &str| document.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+    match (member("errorType"), member("errorMessage")) {
+        ("", message) => message.to_owned(),
+        (kind, message) => format!("{kind}: {message}"),
+    }
+}
+
+fn event(text: Option<String>) -> Result<Vec<u8>> {
+    let Some(text) = text else { return Ok(b"{}".to_vec()) };
+    if text == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
+    if std::path::Path::new(&text).is_file() {
+        return std::fs::read(&text).map_err(|error| {
+            Failure::new(Code::Usage, Message::CannotRead.with("path", &text).with("reason", error))
+        });
+    }
+    match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+        Ok(_) => Ok(text.into_bytes()),
+        Err(_) => Err(Failure::usage(Message::BadPayload.with("text", text))),
+    }
+}
