@@ -26,11 +26,12 @@ pub(crate) struct Args {
 
 /// The verb.
 pub(crate) fn run(args: &Args, binaries: &Binaries, report: &mut Report) -> Result<()> {
+    // Started once so that data folder, credentials and schema are there.
     let mut full = Server::start(&binaries.flint, &[])?;
-    full.stop(Duration::from_secs(10))?;
+    full.kill()?;
     fill(&full, args.functions)?;
     let mut empty = Server::start(&binaries.flint, &[])?;
-    empty.stop(Duration::from_secs(10))?;
+    empty.kill()?;
     let (mut ours, mut theirs) = (Loaded::empty()?, Loaded::empty()?);
     let (mut resident, mut resident_empty) = (0, 0);
     for _ in 0..args.starts {
