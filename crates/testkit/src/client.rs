@@ -53,11 +53,12 @@ pub struct Lambda {
 
 impl Lambda {
     pub(crate) fn new(address: &str, credentials: Credentials) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(120)))
-            .build();
-        Self { address: address.to_owned(), credentials, agent: config.into() }
+        Self { address: address.to_owned(), credentials, agent: agent(Duration::from_secs(120)) }
+    }
+
+    /// The same client with less (or more) patience.
+    pub fn with_timeout(&self, patience: Duration) -> Self {
+        Self { agent: agent(patience), ..self.clone() }
     }
 
     /// Sends a signed request.
@@ -138,4 +139,9 @@ impl Lambda {
         self.request("POST", &path, &[("x-amz-log-type", "Tail")], payload.to_string().as_bytes())
             .with_context(|| format!("invoke {name}"))
     }
+}
+
+fn agent(patience: Duration) -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(patience));
+    config.build().into()
 }

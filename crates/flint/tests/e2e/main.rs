@@ -5,7 +5,9 @@
 mod concurrency;
 mod cycles;
 mod kills;
+mod life;
 mod misbehaviour;
+mod ordinary;
 mod outcomes;
 
 use flint_testkit::Server;
