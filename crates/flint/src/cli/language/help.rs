@@ -97,6 +97,8 @@ const CHINESE: &[(&str, &str)] = &[
     ("completion.shell", "Shell 类型"),
 ];
 
+const TEMPLATE: &str = "{about-with-newline}\n用法：{usage}\n\n{all-args}";
+
 /// The commands in a language.
 pub(crate) fn translate(command: Command, language: Language) -> Command {
     match language {
@@ -115,6 +117,7 @@ fn chinese(path: &str) -> Option<&'static str> {
 fn over(mut command: Command, path: &str) -> Command {
     if let Some(about) = chinese(path) {
         command = command.about(about).long_about(about);
+        command = command.help_template(TEMPLATE).subcommand_help_heading("命令");
     }
     let arguments: Vec<String> = command
         .get_arguments()
@@ -122,7 +125,10 @@ fn over(mut command: Command, path: &str) -> Command {
         .collect();
     for id in arguments {
         if let Some(help) = chinese(&format!("{path}.{id}")) {
-            command = command.mut_arg(id, |arg| arg.help(help).long_help(help));
+            command = command.mut_arg(id, |arg| {
+                let heading = if arg.is_positional() { "参数" } else { "选项" };
+                arg.help(help).long_help(help).help_heading(heading)
+            });
         }
     }
     let verbs: Vec<String> = command
