@@ -32,7 +32,9 @@ impl Server {
 
     /// The same as an ordinary user. The binary is copied to where that user can run it.
     pub fn start_as(binary: impl Into<PathBuf>, user: u32, arguments: &[&str]) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("flint-test-").tempdir_in("/var/tmp")?;
+        let folder = tempfile::Builder::new()
+            .prefix("flint-test-")
+            .tempdir_in("/var/tmp")?;
         std::os::unix::fs::chown(folder.path(), Some(user), Some(user))?;
         let copy = folder.path().join("flint-binary");
         std::fs::copy(binary.into(), &copy)?;
@@ -42,7 +44,14 @@ impl Server {
     fn start_in(binary: PathBuf, folder: TempDir, user: Option<u32>, arguments: &[&str]) -> Result<Self> {
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
         let (child, address) = spawn(&binary, folder.path(), user, &arguments)?;
-        Ok(Self { binary, arguments, folder, user, child, address })
+        Ok(Self {
+            binary,
+            arguments,
+            folder,
+            user,
+            child,
+            address,
+        })
     }
 
     /// `HOST:PORT`.
@@ -62,7 +71,10 @@ impl Server {
 
     /// The tag in the names of its cgroups and devices.
     pub fn tag(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("tag")).unwrap_or_default().trim().to_owned()
+        std::fs::read_to_string(self.folder.path().join("tag"))
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
     }
 
     /// A client with the root credentials.
@@ -113,13 +125,19 @@ impl Drop for Server {
 }
 
 /// A short wait between two looks at a condition.
-#[expect(clippy::disallowed_methods, reason = "the wait between two looks at a condition with a deadline")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the wait between two looks at a condition with a deadline"
+)]
 pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(5));
 }
 
 fn spawn(binary: &Path, data_dir: &Path, user: Option<u32>, arguments: &[String]) -> Result<(Child, String)> {
-    let log = std::fs::File::options().create(true).append(true).open(data_dir.join("server.log"))?;
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(data_dir.join("server.log"))?;
     let mut command = Command::new(binary);
     if let Some(user) = user {
         command.uid(user).gid(user);

@@ -15,7 +15,15 @@ const SLOW: &str = "import time\ndef handler(e, c):\n  time.sleep(e)\n  return '
 fn a_stop_lets_calls_finish_and_leaves_nothing() {
     let mut server = server(&[]);
     let lambda = server.lambda().unwrap();
-    lambda.create("f", "python3.11", "app.handler", &[("app.py", SLOW)], &json!({ "Timeout": 30 })).unwrap();
+    lambda
+        .create(
+            "f",
+            "python3.11",
+            "app.handler",
+            &[("app.py", SLOW)],
+            &json!({ "Timeout": 30 }),
+        )
+        .unwrap();
     lambda.invoke("f", &json!(0)).unwrap();
     let running = server.data_dir().join("never");
     std::thread::scope(|scope| {
@@ -29,14 +37,20 @@ fn a_stop_lets_calls_finish_and_leaves_nothing() {
         let answer = call.join().unwrap();
         assert_eq!((answer.status, answer.json()), (200, json!("done")));
         assert!(took < Duration::from_secs(5), "{took:?}");
-        assert!(family.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}/exe")).exists()));
+        assert!(
+            family
+                .iter()
+                .all(|pid| !std::path::Path::new(&format!("/proc/{pid}/exe")).exists())
+        );
     });
 }
 
 fn ureq_metrics(server: &flint_testkit::Server) -> String {
     let token = std::fs::read_to_string(server.data_dir().join("token")).unwrap();
     let request = ureq::get(format!("http://{}/metrics", server.address()));
-    let answer = request.header("authorization", format!("Bearer {}", token.trim())).call();
+    let answer = request
+        .header("authorization", format!("Bearer {}", token.trim()))
+        .call();
     answer.unwrap().body_mut().read_to_string().unwrap()
 }
 
@@ -46,7 +60,15 @@ fn a_client_that_leaves_does_not_stop_its_call() {
     let lambda = server.lambda().unwrap();
     let app = "import time\ndef handler(e, c):\n  if e == 'start':\n    time.sleep(1)\n    open('/tmp/finished', 'w').close()\n  \
                import os\n  return os.path.exists('/tmp/finished')";
-    lambda.create("f", "python3.11", "app.handler", &[("app.py", app)], &json!({ "Timeout": 30 })).unwrap();
+    lambda
+        .create(
+            "f",
+            "python3.11",
+            "app.handler",
+            &[("app.py", app)],
+            &json!({ "Timeout": 30 }),
+        )
+        .unwrap();
     assert_eq!(lambda.invoke("f", &json!("look")).unwrap().json(), false);
     let impatient = lambda.with_timeout(Duration::from_millis(200));
     assert!(impatient.invoke("f", &json!("start")).is_err());
@@ -72,7 +94,8 @@ fn as_user(folder: &std::path::Path, flags: &[&str]) -> (bool, String) {
         .env_clear()
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (text.contains("listens on"), text)
 }
 
@@ -80,10 +103,16 @@ fn as_user(folder: &std::path::Path, flags: &[&str]) -> (bool, String) {
 fn an_ordinary_user_is_told_what_is_missing_and_may_accept_it_on_loopback() {
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
     let (started, text) = as_user(folder.path(), &[]);
-    assert!(!started && text.contains("memory limit") && text.contains("--insecure-single-tenant"), "{text}");
+    assert!(
+        !started && text.contains("memory limit") && text.contains("--insecure-single-tenant"),
+        "{text}"
+    );
     let (started, text) = as_user(folder.path(), &["--insecure-single-tenant"]);
     assert!(started && text.contains("INCOMPLETE"), "{text}");
-    let (started, text) = as_user(folder.path(), &["--insecure-single-tenant", "--listen", "0.0.0.0:0"]);
+    let (started, text) = as_user(
+        folder.path(),
+        &["--insecure-single-tenant", "--set", "server.listen=0.0.0.0:0"],
+    );
     assert!(!started && text.contains("loopback"), "{text}");
 }
 

@@ -50,7 +50,10 @@ async fn exchange(address: std::net::SocketAddr, bytes: &[u8], close: bool) -> S
 
 fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
 }
 
 fn post(path: &str, body: &str) -> Vec<u8> {
@@ -63,10 +66,21 @@ async fn only_the_call_that_is_out_is_answered_and_only_once() {
     api.call(call("the-one"));
     let early = send(address, &post("invocation/the-one/response", "1")).await;
     assert!(early.starts_with("HTTP/1.1 400"), "not fetched yet: {early}");
-    let next = send(address, &request("GET", "/2018-06-01/runtime/invocation/next", "")).await;
-    assert!(next.contains("lambda-runtime-aws-request-id: the-one") && next.ends_with("{\"event\":1}"), "{next}");
+    let next = send(
+        address,
+        &request("GET", "/2018-06-01/runtime/invocation/next", ""),
+    )
+    .await;
+    assert!(
+        next.contains("lambda-runtime-aws-request-id: the-one") && next.ends_with("{\"event\":1}"),
+        "{next}"
+    );
     for guess in 0..1_000 {
-        let refused = send(address, &post(&format!("invocation/guess-{guess}/response"), "\"stolen\"")).await;
+        let refused = send(
+            address,
+            &post(&format!("invocation/guess-{guess}/response"), "\"stolen\""),
+        )
+        .await;
         assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
     }
     let accepted = send(address, &post("invocation/the-one/response", "\"mine\"")).await;
@@ -83,10 +97,16 @@ async fn errors_and_oversized_answers_reach_the_caller() {
     api.call(call("a"));
     send(address, &next).await;
     send(address, &post("invocation/a/error", "not json")).await;
-    assert!(matches!(api.hear_answer().await, Heard::Error(body) if body.starts_with(b"{\"errorMessage\":\"not json\"")));
+    assert!(
+        matches!(api.hear_answer().await, Heard::Error(body) if body.starts_with(b"{\"errorMessage\":\"not json\""))
+    );
     api.call(call("b"));
     send(address, &next).await;
-    let large = send(address, &post("invocation/b/response", &"x".repeat(limits_over()))).await;
+    let large = send(
+        address,
+        &post("invocation/b/response", &"x".repeat(limits_over())),
+    )
+    .await;
     assert!(large.starts_with("HTTP/1.1 413") || large.is_empty(), "{large}");
     assert!(matches!(api.hear_answer().await, Heard::TooLarge(_)));
 }
@@ -103,7 +123,11 @@ async fn an_init_error_counts_only_before_the_first_next() {
     assert!(matches!(api.hear_init().await, Heard::Error(_)));
     api.shared.lock().ready = true;
     api.call(call("a"));
-    send(address, &request("GET", "/2018-06-01/runtime/invocation/next", "")).await;
+    send(
+        address,
+        &request("GET", "/2018-06-01/runtime/invocation/next", ""),
+    )
+    .await;
     let late = send(address, &post("init/error", "{}")).await;
     assert!(late.starts_with("HTTP/1.1 403"), "{late}");
 }
