@@ -133,7 +133,11 @@ impl Instance {
         let mut sandbox = match launcher.claim(parked, claim, Stdio { output, channel }).await {
             Ok(sandbox) => sandbox,
             // The function names its program (a wrapper, a bootstrap): that it cannot be run is the function's failure.
-            Err(flint_sandbox::Error::Exec { .. }) => return failed(InitFailure::NotExecutable, log_stream),
+            Err(error @ flint_sandbox::Error::Exec { .. }) => {
+                let log = format!("{error}\n").into_bytes();
+                let (failure, init) = (InitFailure::NotExecutable, begun.elapsed());
+                return Ok(Launched::Failed { failure, log, init, log_stream });
+            }
             Err(error) => return Err(error.into()),
         };
         let link = match link {

@@ -23,6 +23,7 @@ pub(crate) struct Args {
 /// What was found.
 #[derive(Debug, Serialize)]
 struct Findings {
+    #[serde(flatten)]
     layers: HostReport,
     probes: Vec<ProbeResult>,
 }

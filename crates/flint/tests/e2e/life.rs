@@ -96,7 +96,7 @@ fn as_user(folder: &std::path::Path, flags: &[&str]) -> (bool, String) {
         .unwrap();
     let text =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    (text.contains("listens on"), text)
+    (text.contains("listens on http://"), text)
 }
 
 #[test]
