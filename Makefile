@@ -1,43 +1,45 @@
-# Thin names over cargo and scripts; `make bench` writes bench/results/.
+# Thin targets over cargo and scripts; see CONTRIBUTING.md.
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BENCH := $(TARGET)/release/flint-bench
-target ?= runtime
 
-.PHONY: check test e2e conformance docs soak bench fuzz run
+.PHONY: check test e2e conformance docs soak bench fuzz run deny
 
-check:
+check: ## format, lints, house rules
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) test --locked -p flint-testkit --test architecture
 
-test:
-	$(CARGO) test --workspace --locked -- --test-threads 2
+test: ## everything, as CI runs it
+	scripts/test.sh
 
-e2e:
-	$(CARGO) test --package flint --test e2e --locked -- --test-threads 2
+e2e: ## the built binary with real functions
+	$(CARGO) test --locked -p flint --test e2e -- --test-threads 2
 
-conformance:
-	$(CARGO) build --package flint --locked
+conformance: ## the users' own tools
+	$(CARGO) build --locked -p flint
+	$(CARGO) build --locked -p flint-auth --example verify
 	FLINT_BIN="$(abspath $(TARGET))/debug/flint" pytest conformance
 
-docs:
-	$(CARGO) doc --workspace --no-deps --locked
+docs: ## generated reference pages
+	$(CARGO) run -q --locked -p flint -- __reference docs/reference
 
-# The long forms of the cycles and the kills.
-soak:
-	FLINT_CYCLES=20000 FLINT_KILLS=50 $(CARGO) test --package flint --test e2e --locked -- --test-threads 1
+soak: ## the long forms; figures go to bench/results
+	scripts/soak.sh
 
 # Descriptor 3 is closed: bare runtimes get their socket there. Every verb runs, also after one that missed a goal.
-bench:
-	$(CARGO) build --release --package flint --package flint-bench --locked
+bench: ## latency, throughput, starts; figures go to bench/results
+	$(CARGO) build --release --locked -p flint -p flint-bench
 	@missed=0; for verb in warm "cold --empty-pool" sandbox store deploy start; do \
 	  name=$${verb%% *}; echo "== bench $$verb"; \
 	  timeout 120 $(BENCH) $$verb --json bench/results/$$name.json 3>&- || missed=1; \
 	done; exit $$missed
 
-# Property tests with many cases, of the crate that `target` names.
-fuzz:
-	PROPTEST_CASES=$(or $(cases),50000) $(CARGO) test --package flint-$(target) --lib --locked
+fuzz: ## property tests with many cases: make fuzz cases=100000 target=runtime
+	PROPTEST_CASES=$(or $(cases),20000) $(CARGO) test --locked -p flint-$(or $(target),runtime)
 
-run:
-	$(CARGO) run --package flint -- serve
+run: ## a server on loopback
+	$(CARGO) run --locked -- serve --data-dir data
+
+deny: ## licences and sources; needs cargo-deny
+	cargo deny check licenses bans sources

@@ -95,7 +95,9 @@ impl Admin {
     }
 
     fn host(&self) -> Result<&Host> {
-        self.host.as_ref().ok_or(Error::NotOffered("of this host's runtimes and logs"))
+        self.host
+            .as_ref()
+            .ok_or(Error::NotOffered("of this host's runtimes and logs"))
     }
 
     /// Whether a path belongs to this API. Invocations do not.

@@ -33,35 +33,50 @@ impl Admin {
             None => 0,
         };
         let limit = match request.query("limit") {
-            Some(text) => text.parse().map_err(|_| wrong("limit", text, "a number of invocations"))?,
+            Some(text) => text
+                .parse()
+                .map_err(|_| wrong("limit", text, "a number of invocations"))?,
             None => USUAL,
         };
         let limit = limit.clamp(1, MOST);
         let after = match request.query("after") {
-            Some(text) => Some(cursor(text).ok_or_else(|| wrong("after", text, "the next of an earlier answer"))?),
+            Some(text) => {
+                Some(cursor(text).ok_or_else(|| wrong("after", text, "the next of an earlier answer"))?)
+            }
             None => None,
         };
         let query = LogQuery {
-            since_ms: after.as_ref().map_or(since, |(at, _)| at.saturating_sub(SLACK_MS)),
+            since_ms: after
+                .as_ref()
+                .map_or(since, |(at, _)| at.saturating_sub(SLACK_MS)),
             request_id: request.query("request_id").map(str::to_owned),
             // A reader that follows takes all that is new; others the newest.
             limit: if after.is_some() { 0 } else { limit },
         };
         let mut records = logs.read(&function.id, query).await.map_err(Error::Logs)?;
         if let Some((at, id)) = &after {
-            let known = records.iter().rposition(|record| record.time_ms == *at && record.request_id == *id);
+            let known = records
+                .iter()
+                .rposition(|record| record.time_ms == *at && record.request_id == *id);
             records.drain(..known.map_or(0, |known| known + 1));
             records.truncate(limit);
         }
-        let last = records.last().map(|record| format!("{}-{}", record.time_ms, record.request_id));
+        let last = records
+            .last()
+            .map(|record| format!("{}-{}", record.time_ms, record.request_id));
         let next = last.or_else(|| request.query("after").map(str::to_owned));
         let wanted = |record: &&LogRecord| {
-            request.query("version").is_none_or(|version| version == record.version)
+            request
+                .query("version")
+                .is_none_or(|version| version == record.version)
         };
         let contains = request.query("contains");
         let lines = records.iter().filter(wanted).flat_map(lines);
         let lines = lines.filter(|line| contains.is_none_or(|text| line.message.contains(text)));
-        answer::ok(&LogLines { lines: lines.collect(), next })
+        answer::ok(&LogLines {
+            lines: lines.collect(),
+            next,
+        })
     }
 }
 
@@ -77,7 +92,13 @@ fn lines(record: &LogRecord) -> impl Iterator<Item = LogLine> {
 
 /// A time in UTC milliseconds, or how long ago: `90s`, `10m`, `2h`, `1d`.
 fn since(text: &str, now: UnixMillis) -> Result<UnixMillis> {
-    let refused = || wrong("since", text, "UTC milliseconds, or how long ago, such as 90s, 10m, 2h or 1d");
+    let refused = || {
+        wrong(
+            "since",
+            text,
+            "UTC milliseconds, or how long ago, such as 90s, 10m, 2h or 1d",
+        )
+    };
     if let Ok(at) = text.parse() {
         return Ok(at);
     }

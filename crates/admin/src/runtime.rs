@@ -45,7 +45,9 @@ impl Admin {
         let host = self.host()?;
         let name = request.path("Name");
         if !self.store.delete_registered_runtime(name.to_owned()).await? {
-            return Err(Error::NotSet(format!("No runtime is registered under the name {name}.")));
+            return Err(Error::NotSet(format!(
+                "No runtime is registered under the name {name}."
+            )));
         }
         host.catalog.unregister(name);
         Ok(answer::no_content())
@@ -59,7 +61,10 @@ fn check(body: &RegisterRuntimeRequest) -> Result<()> {
         RuntimeId::new(body.name.as_str()).family(),
         Some(Family::Python | Family::Nodejs | Family::Java)
     );
-    let plain = body.name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+    let plain = body
+        .name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
     if !served || !plain || body.name.len() > 64 {
         problems.push(format!(
             "name {:?}: begin with python, nodejs or java; letters, digits, dots and hyphens, at most 64",
@@ -68,12 +73,22 @@ fn check(body: &RegisterRuntimeRequest) -> Result<()> {
     }
     let root = Path::new(&body.root);
     if !root.is_absolute() || !root.is_dir() {
-        problems.push(format!("root {:?}: name a folder of the server's host by its absolute path", body.root));
+        problems.push(format!(
+            "root {:?}: name a folder of the server's host by its absolute path",
+            body.root
+        ));
     }
     if !Path::new(&body.exec).is_absolute() {
-        problems.push(format!("exec {:?}: write the absolute path inside the root", body.exec));
+        problems.push(format!(
+            "exec {:?}: write the absolute path inside the root",
+            body.exec
+        ));
     }
-    if problems.is_empty() { Ok(()) } else { Err(refuse(problems.join("; "))) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(refuse(problems.join("; ")))
+    }
 }
 
 fn refuse(text: String) -> Error {

@@ -50,7 +50,7 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&flint_store::Config::new(folder.path())).unwrap();
         Self {
-            admin: Admin::new(config, store.clone()),
+            admin: Admin::new(config, store.clone(), None),
             store,
             _folder: folder,
         }
@@ -324,7 +324,7 @@ async fn a_link_gives_the_package_only_while_it_is_genuine_and_current() {
 
     let mut late = Config::new("us-east-1", ACCOUNT, "http://here");
     late.now = || 32_503_680_000_000;
-    let late = Admin::new(late, server.store.clone());
+    let late = Admin::new(late, server.store.clone(), None);
     let (parts, ()) = Request::get(link).body(()).unwrap().into_parts();
     assert_eq!(late.handle_signed_link(&parts).await.unwrap().status(), 403);
 }

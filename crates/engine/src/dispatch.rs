@@ -84,6 +84,7 @@ impl Flight {
             client_context: invocation.client_context,
             trace_id: invocation.trace_id,
             payload: invocation.payload,
+            from: now,
             until,
             until_ms: settle::wall_ms().saturating_add(left),
         };

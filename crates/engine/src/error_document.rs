@@ -51,6 +51,8 @@ pub(crate) fn init(request_id: &str, failure: &InitFailure) -> Bytes {
     match failure {
         InitFailure::Document(body) => body.clone(),
         InitFailure::Exited(exit) => exited(request_id, *exit),
+        // What a shell answers for a program that it cannot run.
+        InitFailure::NotExecutable => exited(request_id, Exit { code: Some(127), signal: None, oom: false }),
         InitFailure::TimedOut(limit) => {
             let seconds = limit.as_secs_f64();
             let message = format!("RequestId: {request_id} Error: Init timed out after {seconds:.2} seconds");

@@ -28,7 +28,7 @@ use terminal::{Format, Terminal};
 
 /// A private serverless function platform.
 #[derive(Debug, Parser)]
-#[command(name = "flint", version, about, disable_help_subcommand = false, subcommand_required = true)]
+#[command(name = "flint", version, about, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -151,7 +151,8 @@ fn refused(error: &clap::Error, language: Language) -> ExitCode {
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let text = text.split("\n\nUsage:").next().unwrap_or(text).trim_end();
     let verb: Vec<String> = std::env::args().skip(1).take_while(|word| !word.starts_with('-')).take(1).collect();
-    let hint = Message::HintUsage.with("verb", verb.join(" "));
+    let verb: String = verb.iter().map(|word| format!(" {word}")).collect();
+    let hint = Message::HintUsage.with("verb", verb);
     let failure = Failure::usage(text.to_owned()).hint(hint);
     let terminal = Terminal::new(language, Format::Table, false);
     let _ = write!(std::io::stderr(), "{}", failure.render(language, terminal.colour));

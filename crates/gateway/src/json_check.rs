@@ -18,9 +18,13 @@ pub(crate) fn check(payload: &[u8]) -> Result<(), String> {
     let at = offset(payload, error.line(), error.column());
     let text_before = std::str::from_utf8(&payload[..at.min(payload.len())]);
     // Inside a text, a byte that starts no character; outside of one it is just not a value.
+    let offending = at.saturating_sub(1);
+    if let Some(word) = word_before(payload, offending) {
+        return Err(unrecognized(payload, word));
+    }
     match text_before {
         Err(bad) if in_text(&payload[..bad.valid_up_to()]) => Err(wrong_start(payload, bad.valid_up_to())),
-        _ => Err(unexpected(payload, at.saturating_sub(1), &error)),
+        _ => Err(unexpected(payload, offending, &error)),
     }
 }
 
@@ -41,9 +45,37 @@ fn place(payload: &[u8], at: usize) -> String {
     format!("{SOURCE}line: {line}, column: {column}]")
 }
 
+/// Where the bare word begins that ends at the offending byte or holds it; AWS's parser reads such a word to its end.
+fn word_before(payload: &[u8], offending: usize) -> Option<usize> {
+    let letters = payload.get(..offending)?.iter().rev().take_while(|b| b.is_ascii_alphabetic()).count();
+    let start = offending - letters;
+    let begins = payload.get(start).is_some_and(u8::is_ascii_alphabetic);
+    (begins && !in_text(&payload[..start])).then_some(start)
+}
+
+/// A word that is no value: named as far as it goes, or the byte in it that starts no character.
+fn unrecognized(payload: &[u8], start: usize) -> String {
+    let part = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'$';
+    let length = payload[start..].iter().take_while(|b| part(b)).count();
+    let end = start + length;
+    let next = &payload[end..];
+    let broken = std::str::from_utf8(next).is_err_and(|bad| bad.valid_up_to() == 0);
+    if broken {
+        return wrong_start(payload, end);
+    }
+    // The parser has read the byte after the word too, if there is one.
+    let place = place(payload, (end + 1).min(payload.len()));
+    let word = String::from_utf8_lossy(&payload[start..end]);
+    format!(
+        "Could not parse payload into json: Unrecognized token '{word}': was expecting (JSON String, Number, Array, \
+         Object or token 'null', 'true' or 'false')\n{place}"
+    )
+}
+
+/// The parser's place is behind the byte, which it has read.
 fn wrong_start(payload: &[u8], at: usize) -> String {
     let byte = payload.get(at).copied().unwrap_or_default();
-    let place = place(payload, at);
+    let place = place(payload, at + 1);
     format!("Could not parse payload into json: Invalid UTF-8 start byte 0x{byte:x}\n{place}")
 }
 
@@ -74,8 +106,13 @@ mod tests {
         for good in ["", "{}", " [1, \"\u{4e2d}\"] ", "null", "\"x\""] {
             assert_eq!(check(good.as_bytes()), Ok(()), "{good}");
         }
-        let text = check(b"\"n\x87r\x9e\"").unwrap_err();
+        let text = check(b"n\x87r\x9e").unwrap_err();
         assert!(text.contains("Invalid UTF-8 start byte 0x87\n") && text.ends_with("line: 1, column: 3]"), "{text}");
+        assert!(check(b"\"n\x87r\"").unwrap_err().contains("Invalid UTF-8 start byte 0x87\n"));
+        let text = check(b"hello").unwrap_err();
+        assert!(text.contains("Unrecognized token 'hello': was expecting (JSON String"), "{text}");
+        assert!(text.ends_with("line: 1, column: 6]"), "{text}");
+        assert!(check(b"[1, nul]").unwrap_err().contains("Unrecognized token 'nul'"));
         let text = check(b"\x99\xeb,j").unwrap_err();
         assert!(text.contains("((CTRL-CHAR, code 153)): expected a valid value"), "{text}");
         assert!(text.ends_with("line: 1, column: 1]"), "{text}");

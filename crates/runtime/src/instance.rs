@@ -36,6 +36,8 @@ pub struct Call {
     pub trace_id: Option<String>,
     /// Payload.
     pub payload: Bytes,
+    /// When the handler's time begins.
+    pub from: Instant,
     /// When the handler's time is up; the earlier of the version's time-out and the caller's deadline.
     pub until: Instant,
     /// The same as wall-clock time, for the function's eyes.
@@ -66,6 +68,8 @@ pub struct Ran {
     pub reply: Reply,
     /// From the call being sent to the reply.
     pub handler: Duration,
+    /// How long it was allowed to take.
+    pub limit: Duration,
     /// What the instance printed since the last call.
     pub log: Vec<u8>,
     /// Highest memory so far, in bytes; sampled at most once a second.
@@ -135,7 +139,7 @@ impl Instance {
 
     /// Sends a call and waits for what comes of it.
     pub async fn invoke(&mut self, call: &Call) -> Ran {
-        self.begun = Instant::now();
+        self.begun = call.from;
         self.until = call.until;
         match &mut self.link {
             Link::Framed(channel) => {
@@ -179,7 +183,8 @@ impl Instance {
         let handler = self.begun.elapsed();
         self.log.drain();
         self.sample();
-        Ran { reply, handler, log: self.log.take(), memory_peak: self.memory_peak }
+        let limit = self.until.saturating_duration_since(self.begun);
+        Ran { reply, handler, limit, log: self.log.take(), memory_peak: self.memory_peak }
     }
 
     async fn wait(&mut self) -> Reply {

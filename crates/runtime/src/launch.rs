@@ -67,6 +67,8 @@ pub enum InitFailure {
     TimedOut(Duration),
     /// The runtime broke the protocol.
     Violation(String),
+    /// The program cannot be executed.
+    NotExecutable,
     /// The package has no bootstrap where `provided` looks for it.
     NoBootstrap,
 }
@@ -116,7 +118,12 @@ impl Instance {
         let exec = exec_spec(spec, &log_stream);
         let binds = vec![Bind { source: spec.package.clone(), target: "/var/task".into() }];
         let claim = ClaimSpec { binds, limits: spec.limits.clone(), exec };
-        let mut sandbox = launcher.claim(parked, claim, Stdio { output, channel }).await?;
+        let mut sandbox = match launcher.claim(parked, claim, Stdio { output, channel }).await {
+            Ok(sandbox) => sandbox,
+            // The function names its program (a wrapper, a bootstrap): that it cannot be run is the function's failure.
+            Err(flint_sandbox::Error::Exec { .. }) => return failed(InitFailure::NotExecutable, log_stream),
+            Err(error) => return Err(error.into()),
+        };
         let link = match link {
             Some(link) => link,
             None => {

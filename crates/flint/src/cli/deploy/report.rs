@@ -73,7 +73,11 @@ impl Report {
         if let (Some(version), Some(alias)) = (&self.version, &self.alias) {
             let old = self.previous_version.clone().unwrap_or_else(none);
             lines.push(terminal.text(Message::ShowVersion.with("version", version)));
-            let moved = Message::ShowAlias.with("alias", alias).with("old", old).with("new", version);
+            let moved = if old == *version {
+                Message::ShowAliasAsBefore.with("alias", alias).with("new", version)
+            } else {
+                Message::ShowAlias.with("alias", alias).with("old", old).with("new", version)
+            };
             lines.push(terminal.text(moved));
         }
         if !self.dry_run {

@@ -39,7 +39,7 @@ messages! {
     HintRetry: "try again in a moment", "请稍后重试";
     HintConflict: "another change was faster; look at it and try again", "另一个变更先完成；请查看后重试";
     HintPage: "see docs/errors/{code}.md", "参见 docs/errors/{code}.md";
-    HintUsage: "`flint {verb} --help` shows how it is written", "用法见 `flint {verb} --help`";
+    HintUsage: "`flint{verb} --help` shows how it is written", "用法见 `flint{verb} --help`";
     // asking
     Ask: "{what} [y/N] ", "{what} [y/N] ——请确认：";
     DeclinedNoTerminal: "this needs a yes, and there is no terminal to ask on", "此操作需要确认，但当前没有终端可供询问";
@@ -77,6 +77,7 @@ messages! {
     WouldUpdate: "{name}: would be updated", "{name}：将会更新";
     ShowVersion: "version {version}", "版本 {version}";
     ShowAlias: "alias {alias}: {old} -> {new}", "别名 {alias}：{old} -> {new}";
+    ShowAliasAsBefore: "alias {alias}: {new}, as before", "别名 {alias}：{new}，未变";
     ShowCall: "call it: flint invoke {target}", "调用：flint invoke {target}";
     ShowUrl: "address: {url}", "地址：{url}";
     // invoke

@@ -1,0 +1,8 @@
+//! The command line as its users see it: the built binary against a real server, whole outputs and exit codes.
+
+mod deploy;
+mod invoke;
+mod manage;
+mod outside;
+mod runtime;
+mod server;
