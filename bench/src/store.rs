@@ -57,7 +57,9 @@ pub(crate) fn run(args: &Args, report: &mut Report) -> Result<()> {
         .enable_all()
         .build()?;
     let [(one, many), (bare_one, bare_many)] = runtime.block_on(async {
-        let ours = Writer::Flint(Store::open(&flint_store::Config::new(folder.path().join("flint")))?);
+        let ours = Writer::Flint(Store::open(&flint_store::Config::new(
+            folder.path().join("flint"),
+        ))?);
         let theirs = Writer::Bare(bare::Writer::open(&folder.path().join("bare.db"))?);
         let numbers = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
         let mut measured = [empty_pair()?, empty_pair()?];
