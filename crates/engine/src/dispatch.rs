@@ -58,6 +58,8 @@ impl Engine {
 struct Flight {
     engine: Engine,
     held: Option<Held>,
+    /// It goes on in the background already: dropped again, the server is ending, and it ends with it.
+    adrift: bool,
 }
 
 struct Held {
@@ -108,6 +110,7 @@ impl Flight {
         Self {
             engine: engine.clone(),
             held: Some(held),
+            adrift: false,
         }
     }
 
@@ -139,18 +142,18 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         let Some(held) = self.held.take() else { return };
-        let engine = self.engine.clone();
-        let rest = Self {
-            engine: engine.clone(),
-            held: Some(held),
-        };
-        if tokio::runtime::Handle::try_current().is_ok() {
-            engine.inner.tasks.spawn(async move {
-                let _ = Box::pin(rest.run()).await;
-            });
-        } else {
-            // The runtime itself is going down, and the launcher with it.
-            std::mem::forget(rest);
+        self.engine.inner.parts.metrics.running.dec();
+        if self.adrift || tokio::runtime::Handle::try_current().is_err() {
+            return;
         }
+        self.engine.inner.parts.metrics.running.inc();
+        let rest = Self {
+            engine: self.engine.clone(),
+            held: Some(held),
+            adrift: true,
+        };
+        self.engine.inner.tasks.spawn(async move {
+            let _ = Box::pin(rest.run()).await;
+        });
     }
 }

@@ -125,6 +125,8 @@ impl Engine {
             handler: config.handler.clone().unwrap_or_default(),
             memory_mb: config.memory_mb,
             log_group: config.logging.group.clone(),
+            log_format: config.logging.format.clone(),
+            log_level: config.logging.application_level.clone(),
             environment: config.environment.clone().unwrap_or_default(),
             credentials: temporary_credentials(),
             region,

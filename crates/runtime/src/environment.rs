@@ -34,6 +34,13 @@ pub(crate) fn build(facts: &FunctionFacts, log_stream: &str) -> Vec<(String, Str
     set("_HANDLER", &facts.handler);
     set("LAMBDA_TASK_ROOT", "/var/task");
     set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+    if facts.log_format == "JSON" {
+        set("AWS_LAMBDA_LOG_FORMAT", "JSON");
+        set(
+            "AWS_LAMBDA_LOG_LEVEL",
+            facts.log_level.as_deref().unwrap_or("INFO"),
+        );
+    }
     for (name, value) in &facts.credentials {
         set(name, value);
     }

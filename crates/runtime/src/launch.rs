@@ -35,6 +35,10 @@ pub struct FunctionFacts {
     pub region: String,
     /// Log group.
     pub log_group: String,
+    /// `Text` or `JSON`.
+    pub log_format: String,
+    /// Level of the function's own log, for JSON.
+    pub log_level: Option<String>,
     /// The function's own variables.
     pub environment: BTreeMap<String, String>,
     /// Temporary credentials of the instance, by variable name.
@@ -136,7 +140,12 @@ impl Instance {
             Err(error @ flint_sandbox::Error::Exec { .. }) => {
                 let log = format!("{error}\n").into_bytes();
                 let (failure, init) = (InitFailure::NotExecutable, begun.elapsed());
-                return Ok(Launched::Failed { failure, log, init, log_stream });
+                return Ok(Launched::Failed {
+                    failure,
+                    log,
+                    init,
+                    log_stream,
+                });
             }
             Err(error) => return Err(error.into()),
         };

@@ -11,6 +11,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use serde::{Deserialize, Serialize};
 
 mod birth;
+mod dynmods;
 mod events;
 mod instance;
 mod late;
@@ -172,6 +173,8 @@ pub fn sweep(config: &LauncherConfig) -> Result<Swept> {
 
 /// The main of [`LAUNCHER_VERB`]. Returns when the server has gone.
 pub fn launcher_main() -> ExitCode {
+    // What is made for sandboxes must be readable to their uids, whatever the server was started with.
+    let _ = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     match setup::enter() {
         Ok(mut server) => {
             server.run();

@@ -121,8 +121,9 @@ impl Packages {
         Ok(hex::encode(Sha256::digest(manifest.as_bytes())))
     }
 
-    /// The folder of a package, unpacked before, for loading. The first time in this process every file is checked
-    /// against the manifest, and the manifest against the digest that the definition carries.
+    /// The folder of a package for loading. The first time in this process every file is checked against the manifest, and
+    /// the manifest against the digest that the definition carries. A tree that is missing or was changed is made again from
+    /// the zip, which has to have its own hash.
     pub fn verified_tree(&self, code: &CodeRef) -> Result<PathBuf> {
         let tree = self.tree_path(&code.sha256);
         let key = format!("{}:{}", code.sha256, code.manifest);
@@ -130,6 +131,20 @@ impl Packages {
         if seen(&self.inner.verified) {
             return Ok(tree);
         }
+        if let Err(error) = self.verify(code, &tree) {
+            tracing::warn!(sha256 = %code.sha256, %error, "unpacking the package again");
+            let _ = fs::remove_file(tree.with_extension("manifest"));
+            let _ = fs::remove_dir_all(&tree);
+            self.unpack(&code.sha256)?;
+            self.verify(code, &tree)?;
+        }
+        if let Ok(mut set) = self.inner.verified.lock() {
+            set.insert(key);
+        }
+        Ok(tree)
+    }
+
+    fn verify(&self, code: &CodeRef, tree: &Path) -> Result<()> {
         let damaged = |reason: String| Error::PackageDamaged {
             sha256: code.sha256.clone(),
             reason,
@@ -140,11 +155,7 @@ impl Packages {
         if hex::encode(Sha256::digest(&manifest)) != code.manifest {
             return Err(damaged("its manifest was changed".to_owned()));
         }
-        manifest::check(&manifest, &tree).map_err(damaged)?;
-        if let Ok(mut set) = self.inner.verified.lock() {
-            set.insert(key);
-        }
-        Ok(tree)
+        manifest::check(&manifest, tree).map_err(damaged)
     }
 
     /// Removes packages that are not in `keep`; returns how many. Call with the hashes of all versions, while no create or

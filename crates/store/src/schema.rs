@@ -32,18 +32,57 @@ CREATE TABLE recursion (
     FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
 "];
 
-/// Brings a database up to date in one transaction; refuses one that a newer release wrote.
+/// The oldest schema whose release can still work with what this one leaves behind (decision 002). Raised only by a step
+/// that takes something away which the release before still reads.
+const READABLE_FROM: i64 = 1;
+
+/// Brings a database up to date in one transaction. One that a newer release wrote is used as it is when that release says
+/// that ours can, and refused otherwise.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
     let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > known {
-        return Err(Error::NewerSchema { found, known });
+        let sql = "SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'schema_readable_from'";
+        let from: i64 = connection.query_row(sql, [], |row| row.get(0)).unwrap_or(found);
+        return if from <= known {
+            Ok(())
+        } else {
+            Err(Error::NewerSchema { found, known })
+        };
     }
     let transaction = connection.transaction()?;
     for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         transaction.execute_batch(step)?;
     }
+    transaction.execute(
+        "INSERT INTO settings (name, value) VALUES ('schema_readable_from', $1)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        [READABLE_FROM.to_string()],
+    )?;
     transaction.pragma_update(None, "user_version", known)?;
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_database_is_used_only_when_it_says_that_it_can_be() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        migrate(&mut connection).unwrap();
+        connection
+            .execute(
+                "UPDATE settings SET value = '98' WHERE name = 'schema_readable_from'",
+                [],
+            )
+            .unwrap();
+        assert!(matches!(
+            migrate(&mut connection),
+            Err(Error::NewerSchema { found: 99, .. })
+        ));
+    }
 }

@@ -126,22 +126,27 @@ fn a_bomb_is_counted_while_it_inflates() {
 }
 
 #[test]
-fn a_damaged_package_is_never_loaded() {
+fn a_changed_tree_is_made_again_and_a_changed_zip_is_never_loaded() {
     let (folder, store) = store();
     let mut code = store
         .packages()
         .put(&zip_of(&[("app.py", b"x = 1", 0o644)]))
         .unwrap();
     code.manifest = store.packages().unpack(&code.sha256).unwrap();
-    std::fs::write(
-        folder
-            .path()
-            .join("unpacked/v1")
-            .join(&code.sha256)
-            .join("app.py"),
-        b"x = 2",
-    )
-    .unwrap();
+    let tree = folder.path().join("unpacked/v1").join(&code.sha256);
+    std::fs::write(tree.join("app.py"), b"x = 2").unwrap();
+    let loaded = store.packages().verified_tree(&code).unwrap();
+    assert_eq!(std::fs::read(loaded.join("app.py")).unwrap(), b"x = 1");
+
+    // Another process of the server finds tree and zip changed.
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    std::fs::write(tree.join("app.py"), b"x = 2").unwrap();
+    let zip = folder
+        .path()
+        .join("packages/sha256")
+        .join(&code.sha256[..2])
+        .join(format!("{}.zip", code.sha256));
+    std::fs::write(zip, zip_of(&[("app.py", b"x = 2", 0o644)])).unwrap();
     assert!(matches!(
         store.packages().verified_tree(&code),
         Err(Error::PackageDamaged { .. })

@@ -128,3 +128,30 @@ fn two_servers_on_one_data_folder_are_refused() {
     assert!(!second.status.success());
     assert!(String::from_utf8_lossy(&second.stderr).contains("another server uses"));
 }
+
+#[test]
+fn a_stop_that_does_not_wait_ends_cleanly() {
+    let mut server = server(&["--set", "server.drain_s=0"]);
+    let lambda = server.lambda().unwrap();
+    lambda
+        .create(
+            "f",
+            "python3.11",
+            "app.handler",
+            &[("app.py", SLOW)],
+            &json!({ "Timeout": 30 }),
+        )
+        .unwrap();
+    lambda.invoke("f", &json!(0)).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| lambda.invoke("f", &json!(20.0)));
+        while !ureq_metrics(&server).contains("flint_running 1") {}
+        let family = descendants(server.pid());
+        server.stop(Duration::from_secs(10)).unwrap();
+        assert!(
+            family
+                .iter()
+                .all(|pid| !std::path::Path::new(&format!("/proc/{pid}/exe")).exists())
+        );
+    });
+}

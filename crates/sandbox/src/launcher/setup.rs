@@ -61,6 +61,9 @@ fn serve_on(control: &OwnedFd) -> Result<Parts> {
     let swept = super::sweep::sweep(&config)?;
     let layout = Layout::find(&config.tag);
     let privileged = has_admin();
+    if privileged {
+        super::dynmods::favour();
+    }
     let uids = if privileged {
         Uids::range(config.uid_base, config.uid_count)
     } else {
