@@ -38,7 +38,14 @@ impl Gate {
     }
 
     fn new(allowed: u32, limit: Limit) -> Self {
-        Self { state: Mutex::new(State { allowed, running: 0, line: VecDeque::new() }), limit }
+        Self {
+            state: Mutex::new(State {
+                allowed,
+                running: 0,
+                line: VecDeque::new(),
+            }),
+            limit,
+        }
     }
 
     pub(crate) fn is_reserved(&self) -> bool {
@@ -50,12 +57,20 @@ impl Gate {
         let free = {
             let mut state = self.lock();
             state.allowed = allowed;
-            let free = allowed.saturating_sub(state.running).min(u32::try_from(state.line.len()).unwrap_or(u32::MAX));
+            let free = allowed
+                .saturating_sub(state.running)
+                .min(u32::try_from(state.line.len()).unwrap_or(u32::MAX));
             state.running += free;
             free
         };
         // Each of these places goes to the head of the line when it is dropped.
-        drop((0..free).map(|_| Permit { gate: Arc::clone(self) }).collect::<Vec<_>>());
+        drop(
+            (0..free)
+                .map(|_| Permit {
+                    gate: Arc::clone(self),
+                })
+                .collect::<Vec<_>>(),
+        );
     }
 
     /// Enters, or waits in line at most until `until`, if fewer than `longest` wait already.
@@ -64,7 +79,9 @@ impl Gate {
             let mut state = self.lock();
             if state.running < state.allowed {
                 state.running += 1;
-                return Ok(Permit { gate: Arc::clone(self) });
+                return Ok(Permit {
+                    gate: Arc::clone(self),
+                });
             }
             while state.line.front().is_some_and(oneshot::Sender::is_closed) {
                 state.line.pop_front();
@@ -98,7 +115,9 @@ impl Gate {
             next
         };
         if let Some(waiter) = next {
-            let _ = waiter.send(Permit { gate: Arc::clone(self) });
+            let _ = waiter.send(Permit {
+                gate: Arc::clone(self),
+            });
         }
     }
 }
@@ -145,7 +164,10 @@ mod tests {
     async fn a_full_line_a_closed_gate_and_a_deadline_are_refused() {
         let gate = Arc::new(Gate::reserved(1));
         let _running = gate.enter(soon(), 0).await.unwrap();
-        assert!(matches!(gate.enter(soon(), 0).await, Err(Error::Throttled(Limit::Function))));
+        assert!(matches!(
+            gate.enter(soon(), 0).await,
+            Err(Error::Throttled(Limit::Function))
+        ));
         let short = Instant::now() + Duration::from_millis(5);
         assert!(gate.enter(short, 1).await.is_err());
         assert!(Arc::new(Gate::reserved(0)).enter(soon(), 10).await.is_err());

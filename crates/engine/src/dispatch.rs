@@ -25,7 +25,11 @@ impl Engine {
         let grant = self.lease(&target.version, invocation.deadline).await?;
         let facts = Facts::new(&target, &invocation, begun);
         match grant {
-            Ok(handed) => Flight::new(self, target, permit, handed, invocation, facts).run().await,
+            Ok(handed) => {
+                Flight::new(self, target, permit, handed, invocation, facts)
+                    .run()
+                    .await
+            }
             Err(failed) => settle::not_started(self, &target, &facts, failed),
         }
     }
@@ -39,7 +43,9 @@ impl Engine {
         if self.is_stopping() {
             return Err(Error::Stopping);
         }
-        let until = invocation.deadline.min(Instant::now() + self.inner.config.queue_wait);
+        let until = invocation
+            .deadline
+            .min(Instant::now() + self.inner.config.queue_wait);
         let entered = target.gate.enter(until, self.inner.config.queue_length).await;
         if matches!(entered, Err(Error::Throttled(_))) {
             self.metrics_of(&target.version).throttled();
@@ -89,22 +95,44 @@ impl Flight {
             until_ms: settle::wall_ms().saturating_add(left),
         };
         let Handed { live, fresh } = handed;
-        let held = Held { version: target.version, live, fresh, call, facts, sent: false, _permit: permit };
+        let held = Held {
+            version: target.version,
+            live,
+            fresh,
+            call,
+            facts,
+            sent: false,
+            _permit: permit,
+        };
         engine.inner.parts.metrics.running.inc();
-        Self { engine: engine.clone(), held: Some(held) }
+        Self {
+            engine: engine.clone(),
+            held: Some(held),
+        }
     }
 
     async fn run(mut self) -> Result<Outcome, Error> {
-        let Some(held) = &mut self.held else { return Err(Error::Stopping) };
+        let Some(held) = &mut self.held else {
+            return Err(Error::Stopping);
+        };
         let ran = if held.sent {
             held.live.instance.resume().await
         } else {
             held.sent = true;
             held.live.instance.invoke(&held.call).await
         };
-        let Some(held) = self.held.take() else { return Err(Error::Stopping) };
+        let Some(held) = self.held.take() else {
+            return Err(Error::Stopping);
+        };
         self.engine.inner.parts.metrics.running.dec();
-        Ok(settle::settle(&self.engine, &held.version, held.live, held.fresh, &held.facts, ran))
+        Ok(settle::settle(
+            &self.engine,
+            &held.version,
+            held.live,
+            held.fresh,
+            &held.facts,
+            ran,
+        ))
     }
 }
 
@@ -112,7 +140,10 @@ impl Drop for Flight {
     fn drop(&mut self) {
         let Some(held) = self.held.take() else { return };
         let engine = self.engine.clone();
-        let rest = Self { engine: engine.clone(), held: Some(held) };
+        let rest = Self {
+            engine: engine.clone(),
+            held: Some(held),
+        };
         if tokio::runtime::Handle::try_current().is_ok() {
             engine.inner.tasks.spawn(async move {
                 let _ = Box::pin(rest.run()).await;

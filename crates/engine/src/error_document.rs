@@ -17,7 +17,10 @@ struct Document<'a> {
 }
 
 fn document(error_type: Option<&str>, error_message: &str) -> Bytes {
-    let document = Document { error_type, error_message };
+    let document = Document {
+        error_type,
+        error_message,
+    };
     serde_json::to_vec(&document).unwrap_or_default().into()
 }
 
@@ -52,7 +55,14 @@ pub(crate) fn init(request_id: &str, failure: &InitFailure) -> Bytes {
         InitFailure::Document(body) => body.clone(),
         InitFailure::Exited(exit) => exited(request_id, *exit),
         // What a shell answers for a program that it cannot run.
-        InitFailure::NotExecutable => exited(request_id, Exit { code: Some(127), signal: None, oom: false }),
+        InitFailure::NotExecutable => exited(
+            request_id,
+            Exit {
+                code: Some(127),
+                signal: None,
+                oom: false,
+            },
+        ),
         InitFailure::TimedOut(limit) => {
             let seconds = limit.as_secs_f64();
             let message = format!("RequestId: {request_id} Error: Init timed out after {seconds:.2} seconds");
@@ -60,7 +70,9 @@ pub(crate) fn init(request_id: &str, failure: &InitFailure) -> Bytes {
         }
         InitFailure::Violation(reason) => violation(request_id, reason),
         InitFailure::NoBootstrap => {
-            let message = format!("RequestId: {request_id} Error: Couldn't find valid bootstrap(s): [/var/task/bootstrap]");
+            let message = format!(
+                "RequestId: {request_id} Error: Couldn't find valid bootstrap(s): [/var/task/bootstrap]"
+            );
             document(Some("Runtime.InvalidEntrypoint"), &message)
         }
     }
@@ -69,7 +81,10 @@ pub(crate) fn init(request_id: &str, failure: &InitFailure) -> Bytes {
 /// Type and text for the end of a process.
 pub(crate) fn describe(exit: Exit) -> (&'static str, String) {
     if exit.oom {
-        return ("Runtime.OutOfMemory", "Runtime exited with error: signal: killed".into());
+        return (
+            "Runtime.OutOfMemory",
+            "Runtime exited with error: signal: killed".into(),
+        );
     }
     let reason = match (exit.signal, exit.code) {
         (Some(signal), _) => format!("Runtime exited with error: signal: {}", signal_name(signal)),
@@ -106,14 +121,35 @@ mod tests {
     #[test]
     fn ends_of_processes_read_as_on_lambda() {
         let text = |exit| String::from_utf8(exited("r", exit).to_vec()).unwrap();
-        let exit = Exit { code: Some(0), signal: None, oom: false };
+        let exit = Exit {
+            code: Some(0),
+            signal: None,
+            oom: false,
+        };
         assert_eq!(
             text(exit),
             r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: r Error: Runtime exited without providing a reason"}"#
         );
-        assert!(text(Exit { code: Some(127), ..exit }).contains("Runtime exited with error: exit status 127"));
-        assert!(text(Exit { code: None, signal: Some(11), oom: false }).contains("signal: segmentation fault"));
-        let oom = text(Exit { code: None, signal: Some(9), oom: true });
+        assert!(
+            text(Exit {
+                code: Some(127),
+                ..exit
+            })
+            .contains("Runtime exited with error: exit status 127")
+        );
+        assert!(
+            text(Exit {
+                code: None,
+                signal: Some(11),
+                oom: false
+            })
+            .contains("signal: segmentation fault")
+        );
+        let oom = text(Exit {
+            code: None,
+            signal: Some(9),
+            oom: true,
+        });
         assert!(oom.contains("Runtime.OutOfMemory") && oom.contains("signal: killed"));
     }
 }

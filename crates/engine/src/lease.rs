@@ -39,7 +39,10 @@ impl Engine {
             return Ok(());
         }
         let all = self.inner.snapshot.all();
-        let oldest = all.iter().filter_map(|entry| Some((entry.pool.oldest_idle()?, entry))).max_by_key(|(age, _)| *age);
+        let oldest = all
+            .iter()
+            .filter_map(|entry| Some((entry.pool.oldest_idle()?, entry)))
+            .max_by_key(|(age, _)| *age);
         match oldest.and_then(|(_, entry)| entry.pool.evict()) {
             Some(instance) => {
                 self.discard(instance);

@@ -80,7 +80,9 @@ impl Engine {
             stopping: AtomicBool::new(false),
             tasks: TaskTracker::new(),
         };
-        let engine = Self { inner: Arc::new(inner) };
+        let engine = Self {
+            inner: Arc::new(inner),
+        };
         for row in rows {
             engine.apply(row);
         }

@@ -31,7 +31,10 @@ impl Counted {
     pub(crate) fn new(live: &Arc<AtomicUsize>, metrics: &Metrics) -> Self {
         live.fetch_add(1, Ordering::Relaxed);
         metrics.instances.inc();
-        Self { live: Arc::clone(live), metrics: metrics.clone() }
+        Self {
+            live: Arc::clone(live),
+            metrics: metrics.clone(),
+        }
     }
 }
 
@@ -53,7 +56,12 @@ pub(crate) struct Handed {
 #[derive(Debug)]
 pub(crate) enum StartFailed {
     /// The function's fault.
-    Init { failure: InitFailure, log: Vec<u8>, init: Duration, log_stream: String },
+    Init {
+        failure: InitFailure,
+        log: Vec<u8>,
+        init: Duration,
+        log_stream: String,
+    },
     /// The platform's fault.
     Platform { text: String, code: Code },
 }
@@ -84,7 +92,10 @@ pub(crate) enum Found {
     /// An idle instance.
     Idle(Live),
     /// A place in the line; `start` says that no start is under way for it.
-    Wait { place: oneshot::Receiver<Grant>, start: bool },
+    Wait {
+        place: oneshot::Receiver<Grant>,
+        start: bool,
+    },
 }
 
 impl Pool {
@@ -138,7 +149,10 @@ impl Pool {
         if state.closed {
             return Some(handed.live);
         }
-        state.idle.push(Idle { live: handed.live, since: Instant::now() });
+        state.idle.push(Idle {
+            live: handed.live,
+            since: Instant::now(),
+        });
         None
     }
 
@@ -173,7 +187,11 @@ impl Pool {
     /// Takes the least used idle instance, to make room for another function.
     pub(crate) fn evict(&self) -> Option<Live> {
         let mut state = self.lock();
-        if state.idle.is_empty() { None } else { Some(state.idle.remove(0).live) }
+        if state.idle.is_empty() {
+            None
+        } else {
+            Some(state.idle.remove(0).live)
+        }
     }
 
     /// No instance stays from now on; the idle ones are handed out.

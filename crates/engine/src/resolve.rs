@@ -42,13 +42,19 @@ impl Engine {
         let Some(number) = choose(&entry, invocation.qualifier.as_ref()) else {
             return Err(Error::NotFound(arn));
         };
-        let Some(version) = entry.versions.get(&number) else { return Err(Error::NotFound(arn)) };
+        let Some(version) = entry.versions.get(&number) else {
+            return Err(Error::NotFound(arn));
+        };
         match version.version.state {
             State::Active => {}
             State::Pending => return Err(Error::NotReady("Pending")),
             State::Failed(_) => return Err(Error::NotReady("Failed")),
         }
-        Ok(Target { version: Arc::clone(version), gate: Arc::clone(&entry.gate), arn })
+        Ok(Target {
+            version: Arc::clone(version),
+            gate: Arc::clone(&entry.gate),
+            arn,
+        })
     }
 
     /// What was committed before this call is in the picture after it.
@@ -68,7 +74,11 @@ fn choose(entry: &FunctionEntry, qualifier: Option<&Qualifier>) -> Option<Versio
         Some(Qualifier::Version(number)) => Some(*number),
         Some(Qualifier::Alias(name)) => {
             let alias = entry.aliases.iter().find(|alias| alias.name == *name)?;
-            Some(if alias.weights.0.is_empty() { alias.version } else { alias.pick(draw()) })
+            Some(if alias.weights.0.is_empty() {
+                alias.version
+            } else {
+                alias.pick(draw())
+            })
         }
     }
 }

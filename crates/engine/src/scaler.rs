@@ -17,7 +17,11 @@ impl Engine {
         while !self.is_stopping() {
             ticks.tick().await;
             let logs = &self.inner.parts.logs;
-            self.inner.parts.metrics.logs_dropped.set(i64::try_from(logs.dropped()).unwrap_or(i64::MAX));
+            self.inner
+                .parts
+                .metrics
+                .logs_dropped
+                .set(i64::try_from(logs.dropped()).unwrap_or(i64::MAX));
             for version in self.inner.snapshot.all() {
                 for instance in version.pool.expired(self.inner.config.idle_timeout) {
                     self.stop_instance(instance);
@@ -27,7 +31,7 @@ impl Engine {
     }
 
     /// A version that is no longer served: idle instances stop now, busy ones when they are given back.
-    pub(crate) fn retire(&self, version: Arc<VersionEntry>) {
+    pub(crate) fn retire(&self, version: &Arc<VersionEntry>) {
         for instance in version.pool.close() {
             self.stop_instance(instance);
         }

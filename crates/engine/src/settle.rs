@@ -56,11 +56,20 @@ pub(crate) fn settle(
     facts: &Facts,
     ran: Ran,
 ) -> Outcome {
-    let (sandbox, init) = if fresh { live.instance.start_times() } else { (Duration::ZERO, Duration::ZERO) };
+    let (sandbox, init) = if fresh {
+        live.instance.start_times()
+    } else {
+        (Duration::ZERO, Duration::ZERO)
+    };
     // The wait for a start is told as what it was spent on.
     let queue = facts.queue.saturating_sub(sandbox + init);
-    let timings = Timings { queue, sandbox, init, handler: ran.handler };
-    let (payload, remark) = answer(&facts.request_id, version.version.config.timeout_s, &ran);
+    let timings = Timings {
+        queue,
+        sandbox,
+        init,
+        handler: ran.handler,
+    };
+    let (payload, remark) = answer(&facts.request_id, &ran);
     let function_error = (!matches!(ran.reply, Reply::Answer(_))).then_some(FunctionError::Unhandled);
     let log_stream = live.instance.log_stream().to_owned();
     let report = Report {
@@ -73,7 +82,7 @@ pub(crate) fn settle(
         cold: fresh,
         memory_peak: ran.memory_peak,
     };
-    let log_tail = record(engine, report, function_error.is_none());
+    let log_tail = record(engine, &report, function_error.is_none());
     match ran.reply {
         // After a time-out the sandbox and its /tmp serve on with a fresh process, as on Lambda.
         Reply::TimedOut => engine.restart_instance(version, live),
@@ -82,7 +91,15 @@ pub(crate) fn settle(
     }
     let number = version.version.number;
     let memory_peak = ran.memory_peak;
-    Outcome { version: number, payload, function_error, timings, cold: fresh, memory_peak, log_tail }
+    Outcome {
+        version: number,
+        payload,
+        function_error,
+        timings,
+        cold: fresh,
+        memory_peak,
+        log_tail,
+    }
 }
 
 /// An invocation whose instance could not be started.
@@ -94,28 +111,58 @@ pub(crate) fn not_started(
 ) -> Result<Outcome, Error> {
     let (failure, log, init, log_stream) = match failed {
         StartFailed::Platform { text, code } => return Err(Error::Start { text, code }),
-        StartFailed::Init { failure, log, init, log_stream } => (failure, log, init, log_stream),
+        StartFailed::Init {
+            failure,
+            log,
+            init,
+            log_stream,
+        } => (failure, log, init, log_stream),
     };
     let payload = error_document::init(&facts.request_id, &failure);
-    let timings = Timings { queue: facts.queue.saturating_sub(init), init, ..Timings::default() };
+    let timings = Timings {
+        queue: facts.queue.saturating_sub(init),
+        init,
+        ..Timings::default()
+    };
     let version = &target.version;
-    let remark = Some(format!("INIT_REPORT Init Duration: {:.2} ms\tPhase: init\tStatus: error\n", millis(init)));
-    let report =
-        Report { version, facts, log_stream: &log_stream, log, remark, timings, cold: true, memory_peak: 0 };
-    let log_tail = record(engine, report, false);
+    let remark = Some(format!(
+        "INIT_REPORT Init Duration: {:.2} ms\tPhase: init\tStatus: error\n",
+        millis(init)
+    ));
+    let report = Report {
+        version,
+        facts,
+        log_stream: &log_stream,
+        log,
+        remark,
+        timings,
+        cold: true,
+        memory_peak: 0,
+    };
+    let log_tail = record(engine, &report, false);
     let function_error = Some(FunctionError::Unhandled);
     let number = version.version.number;
-    Ok(Outcome { version: number, payload, function_error, timings, cold: true, memory_peak: 0, log_tail })
+    Ok(Outcome {
+        version: number,
+        payload,
+        function_error,
+        timings,
+        cold: true,
+        memory_peak: 0,
+        log_tail,
+    })
 }
 
 /// The payload for the caller, and what the log says of how it ended.
-fn answer(request_id: &str, timeout_s: u32, ran: &Ran) -> (Bytes, Option<String>) {
+fn answer(request_id: &str, ran: &Ran) -> (Bytes, Option<String>) {
     match &ran.reply {
         Reply::Answer(payload) | Reply::Error(payload) => (payload.clone(), None),
         Reply::TooLarge(_) => (error_document::too_large(), None),
         Reply::TimedOut => {
             let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
-            let line = format!("{now} {request_id} Task timed out after {timeout_s}.00 seconds");
+            // What was allowed, not what was measured: the version's time-out, or less when the caller had less time.
+            let allowed = ran.limit.as_secs_f64();
+            let line = format!("{now} {request_id} Task timed out after {allowed:.2} seconds");
             (error_document::timed_out(&line), Some(format!("{line}\n\n")))
         }
         Reply::Exited(exit) => {
@@ -131,10 +178,12 @@ fn answer(request_id: &str, timeout_s: u32, ran: &Ran) -> (Bytes, Option<String>
 }
 
 /// Writes log and metrics; returns the end of the log when it was asked for.
-fn record(engine: &Engine, report: Report<'_>, ok: bool) -> Option<Bytes> {
+fn record(engine: &Engine, report: &Report<'_>, ok: bool) -> Option<Bytes> {
     let init = report.cold.then_some(report.timings.init);
-    engine.metrics_of(report.version).invoked(ok, report.timings.handler, init);
-    let text = log_text(&report);
+    engine
+        .metrics_of(report.version)
+        .invoked(ok, report.timings.handler, init);
+    let text = log_text(report);
     let tail = report.facts.log_tail.then(|| {
         let start = text.ceil_char_boundary(text.len().saturating_sub(limits::LOG_TAIL));
         Bytes::copy_from_slice(&text.as_bytes()[start..])
@@ -157,7 +206,11 @@ fn log_text(report: &Report<'_>) -> String {
     let config = &report.version.version.config;
     let printed = String::from_utf8_lossy(&report.log);
     let mut text = String::with_capacity(printed.len() + 320);
-    let _ = writeln!(text, "START RequestId: {id} Version: {}", report.version.version.number);
+    let _ = writeln!(
+        text,
+        "START RequestId: {id} Version: {}",
+        report.version.version.number
+    );
     text.push_str(&printed);
     if !text.ends_with('\n') {
         text.push('\n');
@@ -173,7 +226,11 @@ fn log_text(report: &Report<'_>) -> String {
         report.memory_peak.div_ceil(1 << 20),
     );
     if report.cold {
-        let _ = write!(text, "Init Duration: {:.2} ms\t", millis(report.timings.sandbox + report.timings.init));
+        let _ = write!(
+            text,
+            "Init Duration: {:.2} ms\t",
+            millis(report.timings.sandbox + report.timings.init)
+        );
     }
     text.push('\n');
     text
@@ -191,6 +248,8 @@ pub(crate) fn wall_ms() -> UnixMillis {
 impl Engine {
     pub(crate) fn metrics_of<'a>(&self, version: &'a VersionEntry) -> &'a FunctionMetrics {
         let metrics = &self.inner.parts.metrics;
-        version.metrics.get_or_init(|| metrics.function(version.tenant.as_str(), &version.name))
+        version
+            .metrics
+            .get_or_init(|| metrics.function(version.tenant.as_str(), &version.name))
     }
 }

@@ -60,7 +60,12 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     pub(crate) fn new(seq: i64, account_concurrency: u32) -> Self {
         let (seen, _) = watch::channel(seq);
-        Self { maps: RwLock::default(), seen, account_concurrency, writing: Mutex::default() }
+        Self {
+            maps: RwLock::default(),
+            seen,
+            account_concurrency,
+            writing: Mutex::default(),
+        }
     }
 
     pub(crate) fn get(&self, tenant: &AccountId, name: &str) -> Option<Arc<FunctionEntry>> {
@@ -92,7 +97,9 @@ impl Snapshot {
     fn put(&self, row: FunctionRow) -> (Arc<FunctionEntry>, Vec<Arc<VersionEntry>>) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (row.function.tenant.clone(), row.function.name.clone());
-        let old = self.get(&key.0, &key.1).filter(|old| old.function.id == row.function.id);
+        let old = self
+            .get(&key.0, &key.1)
+            .filter(|old| old.function.id == row.function.id);
         let gate = self.gate(&row.function, old.as_deref());
         let versions: BTreeMap<_, _> = row
             .versions
@@ -102,12 +109,19 @@ impl Snapshot {
                 (version.number, carry_over(known, version, &row.function))
             })
             .collect();
-        let entry = Arc::new(FunctionEntry { function: row.function, versions, aliases: row.aliases, gate });
+        let entry = Arc::new(FunctionEntry {
+            function: row.function,
+            versions,
+            aliases: row.aliases,
+            gate,
+        });
         let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
         maps.by_id.insert(entry.function.id.clone(), key.clone());
         let replaced = maps.by_name.insert(key, Arc::clone(&entry));
         self.share_out(&mut maps, &entry.function.tenant);
-        let gone = replaced.map(|old| no_longer_served(&old, &entry)).unwrap_or_default();
+        let gone = replaced
+            .map(|old| no_longer_served(&old, &entry))
+            .unwrap_or_default();
         (entry, gone)
     }
 
@@ -115,12 +129,19 @@ impl Snapshot {
     fn remove(&self, id: &FunctionId) -> Vec<Arc<VersionEntry>> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(key) = maps.by_id.remove(id) else { return Vec::new() };
+        let Some(key) = maps.by_id.remove(id) else {
+            return Vec::new();
+        };
         // The name may have been given to a new function since.
-        let mine = maps.by_name.get(&key).is_some_and(|entry| entry.function.id == *id);
+        let mine = maps
+            .by_name
+            .get(&key)
+            .is_some_and(|entry| entry.function.id == *id);
         let removed = if mine { maps.by_name.remove(&key) } else { None };
         self.share_out(&mut maps, &key.0);
-        removed.map(|entry| entry.versions.values().cloned().collect()).unwrap_or_default()
+        removed
+            .map(|entry| entry.versions.values().cloned().collect())
+            .unwrap_or_default()
     }
 
     fn gate(&self, function: &Function, old: Option<&FunctionEntry>) -> Arc<Gate> {
@@ -141,7 +162,9 @@ impl Snapshot {
     /// What no function of the tenant has reserved is the account's.
     fn share_out(&self, maps: &mut Maps, tenant: &AccountId) {
         let reserved = maps.by_name.iter().filter(|((owner, _), _)| owner == tenant);
-        let reserved: u32 = reserved.filter_map(|(_, entry)| entry.function.reserved_concurrency).sum();
+        let reserved: u32 = reserved
+            .filter_map(|(_, entry)| entry.function.reserved_concurrency)
+            .sum();
         if let Some(account) = maps.accounts.get(tenant) {
             account.set_limit(self.account_concurrency.saturating_sub(reserved));
         }
@@ -155,7 +178,8 @@ fn carry_over(known: Option<&Arc<VersionEntry>>, version: Version, function: &Fu
         let same = known.version.config == version.config
             && known.version.code == version.code
             && known.version.state == version.state;
-        let failed = matches!(version.last_update, LastUpdate::Failed(_)) && known.version.state == State::Active;
+        let failed =
+            matches!(version.last_update, LastUpdate::Failed(_)) && known.version.state == State::Active;
         if same || serves_on || failed {
             return Arc::clone(known);
         }
@@ -173,21 +197,32 @@ fn carry_over(known: Option<&Arc<VersionEntry>>, version: Version, function: &Fu
 
 fn no_longer_served(old: &FunctionEntry, new: &FunctionEntry) -> Vec<Arc<VersionEntry>> {
     let kept = |entry: &Arc<VersionEntry>| {
-        new.versions.get(&entry.version.number).is_some_and(|now| Arc::ptr_eq(now, entry))
+        new.versions
+            .get(&entry.version.number)
+            .is_some_and(|now| Arc::ptr_eq(now, entry))
     };
-    old.versions.values().filter(|entry| !kept(entry)).cloned().collect()
+    old.versions
+        .values()
+        .filter(|entry| !kept(entry))
+        .cloned()
+        .collect()
 }
 
 impl Engine {
     /// Takes a function as the store has it now; starts making ready what is not.
     pub(crate) fn apply(&self, row: FunctionRow) {
-        let unsettled: Vec<Version> = row.versions.iter().filter(|version| is_unsettled(version)).cloned().collect();
+        let unsettled: Vec<Version> = row
+            .versions
+            .iter()
+            .filter(|version| is_unsettled(version))
+            .cloned()
+            .collect();
         let (entry, gone) = self.inner.snapshot.put(row);
         for version in unsettled {
             self.make_ready(&entry.function, version);
         }
         for version in gone {
-            self.retire(version);
+            self.retire(&version);
         }
     }
 
@@ -216,7 +251,7 @@ impl Engine {
                 Some(row) => self.apply(row),
                 None => {
                     for version in self.inner.snapshot.remove(&id) {
-                        self.retire(version);
+                        self.retire(&version);
                     }
                     self.inner.parts.logs.remove(&id).await;
                 }

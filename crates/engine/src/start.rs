@@ -1,12 +1,11 @@
 //! Starts instances for a pool, off the path of the request that asked.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flint_model::config::NetworkMode;
+use flint_model::limits;
 use flint_model::reference::function_arn;
 use flint_model::runtime::Family;
-use flint_model::limits;
 use flint_runtime::{Error as RuntimeError, FunctionFacts, Instance, LaunchSpec, Launched};
 use flint_sandbox::spec::{Limits, Network};
 
@@ -29,8 +28,14 @@ impl Engine {
     }
 
     async fn launch(&self, version: &Arc<VersionEntry>, counted: Counted) -> Grant {
-        let platform = |error: &Error| StartFailed::Platform { text: error.to_string(), code: error.code() };
-        let spec = self.launch_spec(version).await.map_err(|error| platform(&error))?;
+        let platform = |error: &Error| StartFailed::Platform {
+            text: error.to_string(),
+            code: error.code(),
+        };
+        let spec = self
+            .launch_spec(version)
+            .await
+            .map_err(|error| platform(&error))?;
         let parts = &self.inner.parts;
         let stream = log_stream_name(&version.version.number.to_string());
         let launched = Instance::launch(&parts.launcher, &parts.runtime, &spec, stream).await;
@@ -99,7 +104,13 @@ impl Engine {
             Some(NetworkMode::Egress) => Network::Egress,
             Some(NetworkMode::Host) => Network::Host,
         };
-        let spec = LaunchSpec { facts: self.facts(version), package, limits: self.limits(version), network, served };
+        let spec = LaunchSpec {
+            facts: self.facts(version),
+            package,
+            limits: self.limits(version),
+            network,
+            served,
+        };
         Ok(Arc::clone(version.spec.get_or_init(|| Arc::new(spec))))
     }
 
@@ -114,7 +125,7 @@ impl Engine {
             handler: config.handler.clone().unwrap_or_default(),
             memory_mb: config.memory_mb,
             log_group: config.logging.group.clone(),
-            environment: config.environment.clone().unwrap_or_else(BTreeMap::new),
+            environment: config.environment.clone().unwrap_or_default(),
             credentials: temporary_credentials(),
             region,
         }
@@ -135,13 +146,27 @@ impl Engine {
 
 fn granted(launched: Result<Launched, RuntimeError>, counted: Counted) -> Grant {
     match launched {
-        Ok(Launched::Ready(instance)) => Ok(Handed { live: Live { instance, counted }, fresh: true }),
-        Ok(Launched::Failed { failure, log, init, log_stream }) => {
-            Err(StartFailed::Init { failure, log, init, log_stream })
-        }
+        Ok(Launched::Ready(instance)) => Ok(Handed {
+            live: Live { instance, counted },
+            fresh: true,
+        }),
+        Ok(Launched::Failed {
+            failure,
+            log,
+            init,
+            log_stream,
+        }) => Err(StartFailed::Init {
+            failure,
+            log,
+            init,
+            log_stream,
+        }),
         Err(error) => {
             tracing::warn!(%error, "instance could not be started");
-            Err(StartFailed::Platform { text: error.to_string(), code: error.code() })
+            Err(StartFailed::Platform {
+                text: error.to_string(),
+                code: error.code(),
+            })
         }
     }
 }
@@ -157,7 +182,10 @@ fn log_stream_name(version: &str) -> String {
 fn temporary_credentials() -> Vec<(String, String)> {
     let named = |name: &str, value: String| (name.to_owned(), value);
     vec![
-        named("AWS_ACCESS_KEY_ID", format!("ASIA{}", random_hex(8).to_uppercase())),
+        named(
+            "AWS_ACCESS_KEY_ID",
+            format!("ASIA{}", random_hex(8).to_uppercase()),
+        ),
         named("AWS_SECRET_ACCESS_KEY", random_hex(20)),
         named("AWS_SESSION_TOKEN", random_hex(32)),
     ]

@@ -21,11 +21,14 @@ impl Engine {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         for version in self.inner.snapshot.all() {
-            self.retire(version);
+            self.retire(&version);
         }
         self.inner.tasks.close();
         let grace = self.inner.config.stop_grace + Duration::from_secs(2);
-        if tokio::time::timeout(grace, self.inner.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(grace, self.inner.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("instances were still being stopped; the launcher kills what is left");
         }
     }

@@ -14,6 +14,7 @@ mod runtime;
 mod serve;
 mod server;
 mod terminal;
+mod usage;
 mod version;
 
 use std::io::Write;
@@ -42,7 +43,14 @@ struct Cli {
 #[derive(Debug, clap::Args)]
 struct Show {
     /// Form of the result on standard output.
-    #[arg(short, long, value_enum, default_value = "table", env = "FLINT_OUTPUT", global = true)]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        env = "FLINT_OUTPUT",
+        global = true
+    )]
     output: Format,
     /// Language; the locale's when left out.
     #[arg(long, value_enum, env = "FLINT_LANG", global = true)]
@@ -99,7 +107,11 @@ pub(crate) fn run() -> ExitCode {
         Ok(Exit::Good) => ExitCode::SUCCESS,
         Ok(Exit::Bad) => ExitCode::FAILURE,
         Err(failure) => {
-            let _ = write!(std::io::stderr(), "{}", failure.render(terminal.language, terminal.colour));
+            let _ = write!(
+                std::io::stderr(),
+                "{}",
+                failure.render(terminal.language, terminal.colour)
+            );
             ExitCode::from(failure.exit())
         }
     }
@@ -114,7 +126,7 @@ fn dispatch(cli: Cli, terminal: Terminal) -> Result<Exit> {
         Verb::Function(verb) => function::run(verb, &Server::find(at)?, terminal),
         Verb::Version(verb) => version::run(verb, &Server::find(at)?, terminal),
         Verb::Alias(verb) => alias::run(verb, &Server::find(at)?, terminal),
-        Verb::Logs(args) => log::run(args, &Server::find(at)?, terminal),
+        Verb::Logs(args) => log::run(&args, &Server::find(at)?, terminal),
         Verb::Runtime(verb) => runtime::run(verb, &Server::find(at)?, terminal),
         Verb::Doctor(args) => doctor::run(&args, terminal),
         Verb::Completion(args) => completion::run(&args, Cli::command(), terminal),
@@ -124,7 +136,8 @@ fn dispatch(cli: Cli, terminal: Terminal) -> Result<Exit> {
 
 /// Usage errors and `--help` come from the parser; the language is known only after it, so it is looked for by hand.
 fn language_of_arguments() -> Language {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--lang" && !argument.starts_with("--lang="));
+    let mut arguments =
+        std::env::args().skip_while(|argument| argument != "--lang" && !argument.starts_with("--lang="));
     let flag = arguments.next().and_then(|found| match found.split_once('=') {
         Some((_, value)) => Some(value.to_owned()),
         None => arguments.next(),
@@ -147,13 +160,7 @@ fn refused(error: &clap::Error, language: Language) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(2);
     }
-    let text = error.to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let text = text.split("\n\nUsage:").next().unwrap_or(text).trim_end();
-    let verb: Vec<String> = std::env::args().skip(1).take_while(|word| !word.starts_with('-')).take(1).collect();
-    let verb: String = verb.iter().map(|word| format!(" {word}")).collect();
-    let hint = Message::HintUsage.with("verb", verb);
-    let failure = Failure::usage(text.to_owned()).hint(hint);
+    let failure = usage::failure(error);
     let terminal = Terminal::new(language, Format::Table, false);
     let _ = write!(std::io::stderr(), "{}", failure.render(language, terminal.colour));
     ExitCode::from(failure.exit())

@@ -52,7 +52,7 @@ type Setter = fn(&mut Settings, &str) -> Result<(), String>;
 /// A row of the table: name, meaning with unit and default, how a text becomes a value.
 struct Row(&'static str, &'static str, Setter);
 
-fn number<T: std::str::FromStr + PartialOrd>(text: &str, least: T) -> Result<T, String> {
+fn number<T: std::str::FromStr + PartialOrd + Copy>(text: &str, least: T) -> Result<T, String> {
     match text.parse::<T>() {
         Ok(value) if value >= least => Ok(value),
         _ => Err("write a whole number that is not too small".into()),
@@ -78,35 +78,67 @@ fn network(text: &str) -> Result<flint_sandbox::spec::Network, String> {
 }
 
 const TABLE: &[Row] = &[
-    Row("server.data_dir", "Folder for store, packages, logs and credentials", |s, v| {
-        s.data_dir = PathBuf::from(v);
-        if v.is_empty() { Err("write a folder".into()) } else { Ok(()) }
-    }),
-    Row("server.listen", "Address and port for everything (127.0.0.1:7380)", |s, v| {
-        s.listen = v.parse().map_err(|_| "write HOST:PORT with an IP address".to_owned())?;
-        Ok(())
-    }),
+    Row(
+        "server.data_dir",
+        "Folder for store, packages, logs and credentials",
+        |s, v| {
+            s.data_dir = PathBuf::from(v);
+            if v.is_empty() {
+                Err("write a folder".into())
+            } else {
+                Ok(())
+            }
+        },
+    ),
+    Row(
+        "server.listen",
+        "Address and port for everything (127.0.0.1:7380)",
+        |s, v| {
+            s.listen = v
+                .parse()
+                .map_err(|_| "write HOST:PORT with an IP address".to_owned())?;
+            Ok(())
+        },
+    ),
     Row("server.region", "Region in ARNs (us-east-1)", |s, v| {
-        let good = !v.is_empty() && v.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let good = !v.is_empty()
+            && v.bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         v.clone_into(&mut s.region);
-        if good { Ok(()) } else { Err("write lower-case letters, digits and hyphens".into()) }
+        if good {
+            Ok(())
+        } else {
+            Err("write lower-case letters, digits and hyphens".into())
+        }
     }),
     Row("server.account_id", "Account in ARNs (000000000000)", |s, v| {
         s.account_id = AccountId::parse(v).ok_or("write twelve digits")?;
         Ok(())
     }),
-    Row("server.insecure_single_tenant", "Start although a layer of isolation is missing; loopback only (false)", |s, v| {
-        s.insecure_single_tenant = flag(v)?;
-        Ok(())
-    }),
-    Row("server.drain_s", "Seconds that a stop waits for calls under way (30)", |s, v| {
-        s.drain = Duration::from_secs(number(v, 0)?);
-        Ok(())
-    }),
-    Row("server.connections", "Connections at the same time; more wait to be accepted (4096)", |s, v| {
-        s.connections = number(v, 1)?;
-        Ok(())
-    }),
+    Row(
+        "server.insecure_single_tenant",
+        "Start although a layer of isolation is missing; loopback only (false)",
+        |s, v| {
+            s.insecure_single_tenant = flag(v)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "server.drain_s",
+        "Seconds that a stop waits for calls under way (30)",
+        |s, v| {
+            s.drain = Duration::from_secs(number(v, 0)?);
+            Ok(())
+        },
+    ),
+    Row(
+        "server.connections",
+        "Connections at the same time; more wait to be accepted (4096)",
+        |s, v| {
+            s.connections = number(v, 1)?;
+            Ok(())
+        },
+    ),
     Row("log.format", "text or json (text)", |s, v| {
         s.log_format = match v {
             "text" => LogFormat::Text,
@@ -117,60 +149,119 @@ const TABLE: &[Row] = &[
     }),
     Row("log.filter", "What is logged, as target=level (info)", |s, v| {
         v.clone_into(&mut s.log_filter);
-        v.parse::<tracing_subscriber::EnvFilter>().map(drop).map_err(|error| error.to_string())
+        v.parse::<tracing_subscriber::EnvFilter>()
+            .map(drop)
+            .map_err(|error| error.to_string())
     }),
-    Row("log.function_bytes", "Bytes of log kept per function (16777216)", |s, v| {
-        s.function_log_bytes = number(v, 65_536)?;
-        Ok(())
-    }),
-    Row("engine.account_concurrency", "Calls at the same time per account (1000)", |s, v| {
-        s.engine.account_concurrency = number(v, 1)?;
-        Ok(())
-    }),
-    Row("engine.max_instances", "Instances on this host, busy or idle (512)", |s, v| {
-        s.engine.max_instances = number(v, 1)?;
-        Ok(())
-    }),
-    Row("engine.queue_wait_ms", "Milliseconds a call may wait at a concurrency limit (1000)", |s, v| {
-        s.engine.queue_wait = Duration::from_millis(number(v, 0)?);
-        Ok(())
-    }),
-    Row("engine.queue_length", "Calls that may wait at one limit (1000)", |s, v| {
-        s.engine.queue_length = number(v, 0)?;
-        Ok(())
-    }),
-    Row("engine.idle_timeout_ms", "Milliseconds an instance stays without work (300000)", |s, v| {
-        s.engine.idle_timeout = Duration::from_millis(number(v, 0)?);
-        Ok(())
-    }),
-    Row("engine.cpu_cap", "Enforce the CPU share of the memory size as a hard cap (false)", |s, v| {
-        s.engine.cpu_cap = flag(v)?;
-        Ok(())
-    }),
-    Row("runtime.substitute", "Serve a version that is not installed by the nearest one (true)", |s, v| {
-        s.substitute = flag(v)?;
-        Ok(())
-    }),
-    Row("runtime.init_limit_s", "Seconds a handler may take to load (10)", |s, v| {
-        s.init_limit = Duration::from_secs(number(v, 1)?);
-        Ok(())
-    }),
-    Row("network.default", "Network of functions that choose none: none, egress, host (none)", |s, v| {
-        s.engine.network = network(v)?;
-        Ok(())
-    }),
-    Row("network.egress", "Offer the egress network; needs root, ip and nft (false)", |s, v| {
-        s.egress = flag(v)?;
-        Ok(())
-    }),
-    Row("network.egress_subnet", "IPv4 network for instances, used for nothing else (10.203.0.0/16)", |s, v| {
-        v.clone_into(&mut s.egress_subnet);
-        Ok(())
-    }),
-    Row("network.egress_denied", "IPv4 networks that no instance reaches, comma-separated ()", |s, v| {
-        s.egress_denied = v.split(',').map(str::trim).filter(|net| !net.is_empty()).map(str::to_owned).collect();
-        Ok(())
-    }),
+    Row(
+        "log.function_bytes",
+        "Bytes of log kept per function (16777216)",
+        |s, v| {
+            s.function_log_bytes = number(v, 65_536)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "engine.account_concurrency",
+        "Calls at the same time per account (1000)",
+        |s, v| {
+            s.engine.account_concurrency = number(v, 1)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "engine.max_instances",
+        "Instances on this host, busy or idle (512)",
+        |s, v| {
+            s.engine.max_instances = number(v, 1)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "engine.queue_wait_ms",
+        "Milliseconds a call may wait at a concurrency limit (1000)",
+        |s, v| {
+            s.engine.queue_wait = Duration::from_millis(number(v, 0)?);
+            Ok(())
+        },
+    ),
+    Row(
+        "engine.queue_length",
+        "Calls that may wait at one limit (1000)",
+        |s, v| {
+            s.engine.queue_length = number(v, 0)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "engine.idle_timeout_ms",
+        "Milliseconds an instance stays without work (300000)",
+        |s, v| {
+            s.engine.idle_timeout = Duration::from_millis(number(v, 0)?);
+            Ok(())
+        },
+    ),
+    Row(
+        "engine.cpu_cap",
+        "Enforce the CPU share of the memory size as a hard cap (false)",
+        |s, v| {
+            s.engine.cpu_cap = flag(v)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "runtime.substitute",
+        "Serve a version that is not installed by the nearest one (true)",
+        |s, v| {
+            s.substitute = flag(v)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "runtime.init_limit_s",
+        "Seconds a handler may take to load (10)",
+        |s, v| {
+            s.init_limit = Duration::from_secs(number(v, 1)?);
+            Ok(())
+        },
+    ),
+    Row(
+        "network.default",
+        "Network of functions that choose none: none, egress, host (none)",
+        |s, v| {
+            s.engine.network = network(v)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "network.egress",
+        "Offer the egress network; needs root, ip and nft (false)",
+        |s, v| {
+            s.egress = flag(v)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "network.egress_subnet",
+        "IPv4 network for instances, used for nothing else (10.203.0.0/16)",
+        |s, v| {
+            v.clone_into(&mut s.egress_subnet);
+            Ok(())
+        },
+    ),
+    Row(
+        "network.egress_denied",
+        "IPv4 networks that no instance reaches, comma-separated ()",
+        |s, v| {
+            s.egress_denied = v
+                .split(',')
+                .map(str::trim)
+                .filter(|net| !net.is_empty())
+                .map(str::to_owned)
+                .collect();
+            Ok(())
+        },
+    ),
 ];
 
 impl Settings {
@@ -201,8 +292,11 @@ impl Settings {
         let mut settings = Self::defaults();
         let mut problems = Vec::new();
         if let Some(path) = &sources.file {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            let table: toml::Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let table: toml::Table = text
+                .parse()
+                .with_context(|| format!("{} is not TOML", path.display()))?;
             for (key, value) in flatten(&table) {
                 settings.set(&key, &value, &path.display().to_string(), &mut problems);
             }
@@ -213,7 +307,9 @@ impl Settings {
             if let Some(key) = by_variable.get(name) {
                 settings.set(key, value, name, &mut problems);
             } else if name.starts_with("FLINT_") && !OTHERS.contains(&name.as_str()) {
-                problems.push(format!("{name}: no such setting; see docs/reference/configuration.md"));
+                problems.push(format!(
+                    "{name}: no such setting; see docs/reference/configuration.md"
+                ));
             }
         }
         for (key, value) in &sources.flags {
@@ -224,12 +320,17 @@ impl Settings {
         if problems.is_empty() {
             return Ok(settings);
         }
-        bail!("the configuration cannot be used:\n  - {}", problems.join("\n  - "));
+        bail!(
+            "the configuration cannot be used:\n  - {}",
+            problems.join("\n  - ")
+        );
     }
 
     fn set(&mut self, key: &str, value: &str, from: &str, problems: &mut Vec<String>) {
         match TABLE.iter().find(|row| row.0 == key) {
-            None => problems.push(format!("{key} ({from}): no such setting; see docs/reference/configuration.md")),
+            None => problems.push(format!(
+                "{key} ({from}): no such setting; see docs/reference/configuration.md"
+            )),
             Some(Row(_, _, set)) => {
                 if let Err(fix) = set(self, value) {
                     problems.push(format!("{key} = {value:?} ({from}): {fix}"));
@@ -246,14 +347,18 @@ impl Settings {
                 self.root_key = Some((id.clone(), secret.clone()));
             }
             (None, None) => {}
-            _ => problems.push("FLINT_ROOT_ACCESS_KEY_ID and FLINT_ROOT_SECRET_ACCESS_KEY: set both or none".into()),
+            _ => problems
+                .push("FLINT_ROOT_ACCESS_KEY_ID and FLINT_ROOT_SECRET_ACCESS_KEY: set both or none".into()),
         }
     }
 
     /// What single values cannot tell.
     fn check(&mut self, problems: &mut Vec<String>) {
         if self.insecure_single_tenant && !self.listen.ip().is_loopback() {
-            problems.push("server.insecure_single_tenant: listens on loopback only; set server.listen to 127.0.0.1".into());
+            problems.push(
+                "server.insecure_single_tenant: listens on loopback only; set server.listen to 127.0.0.1"
+                    .into(),
+            );
         }
         if self.engine.network == flint_sandbox::spec::Network::Egress && !self.egress {
             problems.push("network.default = egress: set network.egress = true as well".into());
@@ -303,11 +408,18 @@ fn flatten(table: &toml::Table) -> Vec<(String, String)> {
     for (name, value) in table {
         match value {
             toml::Value::Table(inner) => {
-                flat.extend(flatten(inner).into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+                flat.extend(
+                    flatten(inner)
+                        .into_iter()
+                        .map(|(key, value)| (format!("{name}.{key}"), value)),
+                );
             }
             toml::Value::String(text) => flat.push((name.clone(), text.clone())),
             toml::Value::Array(items) => {
-                let items: Vec<_> = items.iter().map(|item| item.as_str().unwrap_or_default()).collect();
+                let items: Vec<_> = items
+                    .iter()
+                    .map(|item| item.as_str().unwrap_or_default())
+                    .collect();
                 flat.push((name.clone(), items.join(",")));
             }
             other => flat.push((name.clone(), other.to_string())),
@@ -338,10 +450,17 @@ mod tests {
     fn flags_win_over_environment_and_environment_over_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("flint.toml");
-        std::fs::write(&file, "[server]\nregion = \"from-file\"\ndrain_s = 3\n[engine]\nmax_instances = 7\n").unwrap();
+        std::fs::write(
+            &file,
+            "[server]\nregion = \"from-file\"\ndrain_s = 3\n[engine]\nmax_instances = 7\n",
+        )
+        .unwrap();
         let sources = Sources {
             file: Some(file),
-            environment: vec![pair("FLINT_REGION", "from-env"), pair("FLINT_ENGINE_MAX_INSTANCES", "8")],
+            environment: vec![
+                pair("FLINT_REGION", "from-env"),
+                pair("FLINT_ENGINE_MAX_INSTANCES", "8"),
+            ],
             flags: vec![pair("server.region", "from-flag")],
         };
         let settings = Settings::load(&sources).unwrap();

@@ -57,7 +57,10 @@ mod tests {
     fn a_client_on_the_host_gets_an_address_it_can_reach() {
         let folder = tempfile::tempdir().unwrap();
         let written = Endpoint::write(folder.path(), "0.0.0.0:7380".parse().unwrap()).unwrap();
-        assert_eq!(Endpoint::read(folder.path()).as_deref(), Some("http://127.0.0.1:7380"));
+        assert_eq!(
+            Endpoint::read(folder.path()).as_deref(),
+            Some("http://127.0.0.1:7380")
+        );
         drop(written);
         assert_eq!(Endpoint::read(folder.path()), None);
     }

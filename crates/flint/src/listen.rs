@@ -49,9 +49,9 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) async fn bind(address: SocketAddr, connections: usize) -> Result<Self> {
-        let socket = TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; choose another with --listen")
-        })?;
+        let socket = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}; choose another with --listen"))?;
         Ok(Self { socket, connections })
     }
 
@@ -64,8 +64,15 @@ impl Listener {
         let room = Arc::new(Semaphore::new(self.connections));
         let graceful = GracefulShutdown::new();
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(64 * 1024);
-        builder.http2().timer(TokioTimer::new()).max_header_list_size(64 * 1024);
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME)
+            .max_buf_size(64 * 1024);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(64 * 1024);
         tokio::pin!(stop);
         let reason = loop {
             let accepted = async {
@@ -116,8 +123,16 @@ impl Doors {
             return answer;
         }
         let invoke = Route::of(request.method(), path);
-        let limit = if invoke.is_some() { limits::REQUEST_PAYLOAD } else { flint_admin::BODY_LIMIT };
-        let accepts = if path.starts_with("/api/v1/") || path == "/metrics" { Accepts::BEARER } else { Accepts::SIGV4 };
+        let limit = if invoke.is_some() {
+            limits::REQUEST_PAYLOAD
+        } else {
+            flint_admin::BODY_LIMIT
+        };
+        let accepts = if path.starts_with("/api/v1/") || path == "/metrics" {
+            Accepts::BEARER
+        } else {
+            Accepts::SIGV4
+        };
         let (parts, body) = request.into_parts();
         let body = match read(body, limit).await {
             Ok(body) => body,
@@ -129,13 +144,30 @@ impl Doors {
         }
         let view = AuthRequest::of(&parts);
         let now = jiff::Timestamp::now();
-        if let Err(error) = self.authenticator.authenticate(&view, Body::Bytes(&body), accepts, now) {
+        if let Err(error) = self
+            .authenticator
+            .authenticate(&view, Body::Bytes(&body), accepts, now)
+        {
             return refuse(&error);
         }
         match invoke {
-            Some(route) => self.gateway.handle(self.account.clone(), route, &parts, body).await,
+            Some(route) => {
+                self.gateway
+                    .handle(self.account.clone(), route, &parts, body)
+                    .await
+            }
             None if parts.uri.path() == "/metrics" => text(StatusCode::OK, self.engine.metrics().encode()),
-            None => self.admin.handle(&Caller { tenant: self.account.clone() }, parts, body).await,
+            None => {
+                self.admin
+                    .handle(
+                        &Caller {
+                            tenant: self.account.clone(),
+                        },
+                        parts,
+                        body,
+                    )
+                    .await
+            }
         }
     }
 
@@ -148,17 +180,22 @@ impl Doors {
         };
         let known = *method == Method::GET || *method == Method::HEAD;
         let body = if status.is_success() { "ok\n" } else { "stopping\n" };
-        Some(if known { text(status, body.into()) } else { text(StatusCode::METHOD_NOT_ALLOWED, String::new()) })
+        Some(if known {
+            text(status, body.into())
+        } else {
+            text(StatusCode::METHOD_NOT_ALLOWED, String::new())
+        })
     }
 }
 
 /// The signature covers the normalised path; so only normalised paths are routed.
 fn is_plain(path: &str) -> bool {
-    path == "/" || path.split('/').skip(1).enumerate().all(|(at, part)| match part {
-        "." | ".." => false,
-        "" => at > 0 && path.ends_with('/') && !path.ends_with("//"),
-        _ => true,
-    })
+    path == "/"
+        || path.split('/').skip(1).enumerate().all(|(at, part)| match part {
+            "." | ".." => false,
+            "" => at > 0 && path.ends_with('/') && !path.ends_with("//"),
+            _ => true,
+        })
 }
 
 /// Why a body was not read to its end.
@@ -176,7 +213,10 @@ impl Unread {
                 (Code::RequestTooLarge, limit.to_owned())
             }
             Self::BrokeOff(error) => (Code::BadRequest, format!("the body broke off: {error}")),
-            Self::Late => (Code::BadRequest, "the body took longer than 60 seconds to arrive".to_owned()),
+            Self::Late => (
+                Code::BadRequest,
+                "the body took longer than 60 seconds to arrive".to_owned(),
+            ),
         };
         aws_error(code, &message, None)
     }

@@ -16,8 +16,8 @@ use flint_sandbox::{EgressConfig, HostReport, Launcher, LauncherConfig};
 use flint_store::Store;
 use flint_telemetry::{FunctionLogs, Metrics};
 
-use crate::endpoint::Endpoint;
 use crate::config::{LogFormat, Settings};
+use crate::endpoint::Endpoint;
 use crate::listen::{Doors, Listener};
 
 /// Runs a server until a signal ends it.
@@ -62,17 +62,26 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
         metrics: Metrics::default(),
     };
     let engine = Engine::start(settings.engine.clone(), parts).await?;
-    let host = Host { catalog, launcher: launcher.clone(), logs };
+    let host = Host {
+        catalog,
+        launcher: launcher.clone(),
+        logs,
+    };
     let gateway = Gateway::new(gateway_config(&settings), engine.clone());
     let doors = Doors {
         authenticator: Authenticator::root(&credentials),
         account: settings.account_id.clone(),
         engine: engine.clone(),
         gateway,
-        admin: Arc::new(Admin::new(admin_config(&settings, address), store.clone(), Some(host))),
+        admin: Arc::new(Admin::new(
+            admin_config(&settings, address),
+            store.clone(),
+            Some(host),
+        )),
     };
-    announce(&settings, address, launcher.report())?;
+    // Before the announcement: whoever waits for that may look for the address at once.
     let endpoint = Endpoint::write(&settings.data_dir, address)?;
+    announce(&settings, address, launcher.report())?;
     let stop = listener.serve(doors, signalled(launcher)).await;
     tracing::info!(reason = stop, "stopping");
     engine.stop(settings.drain).await;
@@ -87,7 +96,11 @@ async fn register_kept(catalog: &Catalog, store: &Store) -> Result<()> {
         let found = Interpreter::registered(&kept.name, kept.root.clone().into(), &kept.exec, &kept.version);
         match found.filter(|_| Path::new(&kept.root).is_dir()) {
             Some(interpreter) => catalog.register(interpreter),
-            None => tracing::warn!(runtime = kept.name, root = kept.root, "a registered runtime is not there any more"),
+            None => tracing::warn!(
+                runtime = kept.name,
+                root = kept.root,
+                "a registered runtime is not there any more"
+            ),
         }
     }
     Ok(())
@@ -102,13 +115,17 @@ fn admin_config(settings: &Settings, address: std::net::SocketAddr) -> flint_adm
 
 fn gateway_config(settings: &Settings) -> flint_gateway::Config {
     let longest = u64::from(*flint_model::limits::TIMEOUT_S.end()) + 60;
-    flint_gateway::Config { region: settings.region.clone(), longest_call: std::time::Duration::from_secs(longest) }
+    flint_gateway::Config {
+        region: settings.region.clone(),
+        longest_call: std::time::Duration::from_secs(longest),
+    }
 }
 
 /// Ends when the server is told to stop, or cannot go on.
 async fn signalled(launcher: Launcher) -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return "signals cannot be received";
     };
     tokio::select! {
@@ -120,7 +137,9 @@ async fn signalled(launcher: Launcher) -> &'static str {
 
 fn start_log(settings: &Settings) -> Result<()> {
     let filter: tracing_subscriber::EnvFilter = settings.log_filter.parse()?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = match settings.log_format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
@@ -129,7 +148,10 @@ fn start_log(settings: &Settings) -> Result<()> {
 }
 
 fn credentials(settings: &Settings) -> Result<Credentials> {
-    let given = settings.root_key.as_ref().map(|(id, secret)| AccessKey::new(id, secret));
+    let given = settings
+        .root_key
+        .as_ref()
+        .map(|(id, secret)| AccessKey::new(id, secret));
     Ok(Credentials::load_or_create(&settings.data_dir, given)?)
 }
 
@@ -137,8 +159,12 @@ fn credentials(settings: &Settings) -> Result<Credentials> {
 fn lock(data_dir: &Path) -> Result<File> {
     let path = data_dir.join("lock");
     let file = File::options().create(true).append(true).open(&path)?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-        .with_context(|| format!("another server uses {}; stop it or choose another --data-dir", data_dir.display()))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).with_context(|| {
+        format!(
+            "another server uses {}; stop it or choose another --data-dir",
+            data_dir.display()
+        )
+    })?;
     Ok(file)
 }
 
@@ -168,7 +194,10 @@ fn start_launcher(settings: &Settings) -> Result<LauncherProcess> {
 fn tag(folder: &Path) -> String {
     use std::hash::{Hash, Hasher};
     // SipHash with fixed keys: the same folder gives the same tag after a crash, which is what the sweep needs.
-    #[expect(deprecated, reason = "the only hasher of the standard library that is the same in every process")]
+    #[expect(
+        deprecated,
+        reason = "the only hasher of the standard library that is the same in every process"
+    )]
     let mut hasher = std::hash::SipHasher::new();
     folder.hash(&mut hasher);
     format!("{:016x}", hasher.finish())[..8].to_owned()
@@ -202,11 +231,27 @@ fn refuse_or_warn(settings: &Settings, report: &HostReport) -> Result<()> {
 fn announce(settings: &Settings, address: std::net::SocketAddr, report: &HostReport) -> Result<()> {
     let held = report.layers.iter().filter(|layer| layer.holds).count();
     let mut out = std::io::stdout().lock();
-    writeln!(out, "flint {} listens on http://{address}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(
+        out,
+        "flint {} listens on http://{address}",
+        env!("CARGO_PKG_VERSION")
+    )?;
     writeln!(out, "  data         {}", settings.data_dir.display())?;
-    writeln!(out, "  credentials  {}", settings.data_dir.join("credentials").display())?;
-    writeln!(out, "  token        {}", settings.data_dir.join("token").display())?;
-    writeln!(out, "  isolation    {held} of {} layers hold (flint doctor)", report.layers.len())?;
+    writeln!(
+        out,
+        "  credentials  {}",
+        settings.data_dir.join("credentials").display()
+    )?;
+    writeln!(
+        out,
+        "  token        {}",
+        settings.data_dir.join("token").display()
+    )?;
+    writeln!(
+        out,
+        "  isolation    {held} of {} layers hold (flint doctor)",
+        report.layers.len()
+    )?;
     out.flush()?;
     Ok(())
 }

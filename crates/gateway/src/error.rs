@@ -12,7 +12,11 @@ use crate::Answer;
 /// letter where AWS writes one), and our own code beside it.
 pub fn aws_error(code: Code, message: &str, reason: Option<&str>) -> Answer {
     let info = code.info();
-    let key = if code == Code::NotFound { "Message" } else { "message" };
+    let key = if code == Code::NotFound {
+        "Message"
+    } else {
+        "message"
+    };
     let kind = if info.status < 500 { "User" } else { "Service" };
     let mut body = serde_json::json!({ "Type": kind, key: message });
     if let Some(reason) = reason {
@@ -24,7 +28,7 @@ pub fn aws_error(code: Code, message: &str, reason: Option<&str>) -> Answer {
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("x-amzn-errortype", HeaderValue::from_static(info.aws));
     if let Ok(value) = HeaderValue::from_str(&code.to_string()) {
-        headers.insert("x-flint-error", value);
+        headers.insert("x-flint-code", value);
     }
     answer
 }
@@ -49,9 +53,11 @@ pub(crate) fn from_engine(error: &EngineError, arn: &str) -> Answer {
             };
             aws_error(Code::Throttled, "Rate Exceeded.", Some(reason))
         }
-        EngineError::DeadlineExceeded(_) => {
-            aws_error(Code::DeadlineExceeded, &error.to_string(), Some("ConcurrentInvocationLimitExceeded"))
-        }
+        EngineError::DeadlineExceeded(_) => aws_error(
+            Code::DeadlineExceeded,
+            &error.to_string(),
+            Some("ConcurrentInvocationLimitExceeded"),
+        ),
         other => aws_error(other.code(), &other.to_string(), None),
     }
 }

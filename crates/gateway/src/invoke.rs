@@ -41,7 +41,10 @@ impl Gateway {
         body: Bytes,
     ) -> Answer {
         let request_id = RequestId::generate();
-        let mut answer = match self.try_invoke(tenant, function.as_deref(), parts, body, &request_id).await {
+        let mut answer = match self
+            .try_invoke(tenant, function.as_deref(), parts, body, &request_id)
+            .await
+        {
             Ok(answer) => answer,
             Err(refused) => *refused,
         };
@@ -64,9 +67,18 @@ impl Gateway {
         if body.len() > limits::REQUEST_PAYLOAD {
             return Err(too_large());
         }
-        let wrong = |text| refuse(Code::BadPayload, &format!("Could not parse request body into json: {text}"));
+        let wrong = |text| {
+            refuse(
+                Code::BadPayload,
+                &format!("Could not parse request body into json: {text}"),
+            )
+        };
         json_check::check(&body).map_err(wrong)?;
-        let payload = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
+        let payload = if body.is_empty() {
+            Bytes::from_static(b"{}")
+        } else {
+            body
+        };
         let invocation = Invocation {
             request_id: request_id.clone(),
             tenant,
@@ -103,17 +115,26 @@ impl Gateway {
             refuse(Code::Validation, &crate::routes::name_constraint(name))
         })?;
         if let Some(region) = reference.region.filter(|region| *region != self.config.region) {
-            let message =
-                format!("Functions from '{region}' are not reachable in this region ('{}')", self.config.region);
+            let message = format!(
+                "Functions from '{region}' are not reachable in this region ('{}')",
+                self.config.region
+            );
             return Err(refuse(Code::NotFound, &message));
         }
-        if reference.account.is_some_and(|account| account != tenant.as_str()) {
-            return Err(refuse(Code::AccessDenied, "the function belongs to another account"));
+        if reference
+            .account
+            .is_some_and(|account| account != tenant.as_str())
+        {
+            return Err(refuse(
+                Code::AccessDenied,
+                "the function belongs to another account",
+            ));
         }
         let in_query = query_value(query, "Qualifier");
         let text = match (reference.qualifier, in_query) {
             (Some(a), Some(b)) if a != b => {
-                let message = "The derived qualifier from the function name does not match the specified qualifier.";
+                let message =
+                    "The derived qualifier from the function name does not match the specified qualifier.";
                 return Err(refuse(Code::InvalidParameter, message));
             }
             (Some(text), _) | (None, Some(text)) => Some(text),
@@ -121,9 +142,10 @@ impl Gateway {
         };
         let qualifier = match text {
             None => None,
-            Some(text) => Some(Qualifier::parse(&text).ok_or_else(|| {
-                refuse(Code::Validation, &crate::routes::qualifier_constraint(&text))
-            })?),
+            Some(text) => Some(
+                Qualifier::parse(&text)
+                    .ok_or_else(|| refuse(Code::Validation, &crate::routes::qualifier_constraint(&text)))?,
+            ),
         };
         Ok((reference.name, qualifier))
     }
@@ -131,14 +153,24 @@ impl Gateway {
     fn arn(&self, invocation: &Invocation) -> String {
         let qualifier = invocation.qualifier.as_ref().map(ToString::to_string);
         let tenant = invocation.tenant.as_str();
-        flint_model::reference::function_arn(&self.config.region, tenant, &invocation.function, qualifier.as_deref())
+        flint_model::reference::function_arn(
+            &self.config.region,
+            tenant,
+            &invocation.function,
+            qualifier.as_deref(),
+        )
     }
 
     fn deadline(&self, headers: &HeaderMap) -> Result<Duration, Refused> {
-        let Some(text) = header(headers, "x-flint-deadline-ms") else { return Ok(self.config.longest_call) };
+        let Some(text) = header(headers, "x-flint-deadline-ms") else {
+            return Ok(self.config.longest_call);
+        };
         match text.parse() {
             Ok(millis) if millis > 0 => Ok(Duration::from_millis(millis).min(self.config.longest_call)),
-            _ => Err(refuse(Code::InvalidParameter, "X-Flint-Deadline-Ms is not a number of milliseconds from 1")),
+            _ => Err(refuse(
+                Code::InvalidParameter,
+                "X-Flint-Deadline-Ms is not a number of milliseconds from 1",
+            )),
         }
     }
 }
@@ -184,7 +216,10 @@ fn empty(status: StatusCode) -> Answer {
 }
 
 pub(crate) fn too_large() -> Refused {
-    refuse(Code::RequestTooLarge, "Request must be smaller than 6291456 bytes for the InvokeFunction operation")
+    refuse(
+        Code::RequestTooLarge,
+        "Request must be smaller than 6291456 bytes for the InvokeFunction operation",
+    )
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -229,19 +264,33 @@ fn trace_id(headers: &HeaderMap) -> String {
     if let Some(given) = header(headers, "x-amzn-trace-id") {
         return given.to_owned();
     }
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let digits = || RequestId::generate().as_str().replace('-', "");
     let (root, parent) = (digits(), digits());
-    let (root, parent) = (root.get(..24).unwrap_or_default(), parent.get(..16).unwrap_or_default());
+    let (root, parent) = (
+        root.get(..24).unwrap_or_default(),
+        parent.get(..16).unwrap_or_default(),
+    );
     format!("Root=1-{seconds:08x}-{root};Parent={parent};Sampled=0")
 }
 
 /// Base64 of a JSON object, as the SDKs send it.
 fn client_context(headers: &HeaderMap) -> Result<Option<String>, Refused> {
-    let Some(text) = header(headers, "x-amz-client-context") else { return Ok(None) };
-    let wrong = |_| refuse(Code::InvalidRequestContent, "Client context must be a valid Base64-encoded JSON object.");
+    let Some(text) = header(headers, "x-amz-client-context") else {
+        return Ok(None);
+    };
+    let wrong = |_| {
+        refuse(
+            Code::InvalidRequestContent,
+            "Client context must be a valid Base64-encoded JSON object.",
+        )
+    };
     let bytes = BASE64.decode(text).map_err(|_| wrong(()))?;
-    let value: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&bytes).map_err(|_| wrong(()))?;
+    let value: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&bytes).map_err(|_| wrong(()))?;
     Ok(Some(serde_json::Value::Object(value).to_string()))
 }
 

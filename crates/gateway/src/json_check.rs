@@ -29,12 +29,19 @@ pub(crate) fn check(payload: &[u8]) -> Result<(), String> {
 }
 
 fn offset(payload: &[u8], line: usize, column: usize) -> usize {
-    let before: usize = payload.split(|b| *b == b'\n').take(line.saturating_sub(1)).map(|l| l.len() + 1).sum();
+    let before: usize = payload
+        .split(|b| *b == b'\n')
+        .take(line.saturating_sub(1))
+        .map(|l| l.len() + 1)
+        .sum();
     before + column
 }
 
 fn in_text(before: &[u8]) -> bool {
-    let quotes = before.iter().enumerate().filter(|(i, b)| **b == b'"' && (*i == 0 || before[i - 1] != b'\\'));
+    let quotes = before
+        .iter()
+        .enumerate()
+        .filter(|(i, b)| **b == b'"' && (*i == 0 || before[i - 1] != b'\\'));
     quotes.count() % 2 == 1
 }
 
@@ -47,7 +54,12 @@ fn place(payload: &[u8], at: usize) -> String {
 
 /// Where the bare word begins that ends at the offending byte or holds it; AWS's parser reads such a word to its end.
 fn word_before(payload: &[u8], offending: usize) -> Option<usize> {
-    let letters = payload.get(..offending)?.iter().rev().take_while(|b| b.is_ascii_alphabetic()).count();
+    let letters = payload
+        .get(..offending)?
+        .iter()
+        .rev()
+        .take_while(|b| b.is_ascii_alphabetic())
+        .count();
     let start = offending - letters;
     let begins = payload.get(start).is_some_and(u8::is_ascii_alphabetic);
     (begins && !in_text(&payload[..start])).then_some(start)
@@ -107,14 +119,31 @@ mod tests {
             assert_eq!(check(good.as_bytes()), Ok(()), "{good}");
         }
         let text = check(b"n\x87r\x9e").unwrap_err();
-        assert!(text.contains("Invalid UTF-8 start byte 0x87\n") && text.ends_with("line: 1, column: 3]"), "{text}");
-        assert!(check(b"\"n\x87r\"").unwrap_err().contains("Invalid UTF-8 start byte 0x87\n"));
+        assert!(
+            text.contains("Invalid UTF-8 start byte 0x87\n") && text.ends_with("line: 1, column: 3]"),
+            "{text}"
+        );
+        assert!(
+            check(b"\"n\x87r\"")
+                .unwrap_err()
+                .contains("Invalid UTF-8 start byte 0x87\n")
+        );
         let text = check(b"hello").unwrap_err();
-        assert!(text.contains("Unrecognized token 'hello': was expecting (JSON String"), "{text}");
+        assert!(
+            text.contains("Unrecognized token 'hello': was expecting (JSON String"),
+            "{text}"
+        );
         assert!(text.ends_with("line: 1, column: 6]"), "{text}");
-        assert!(check(b"[1, nul]").unwrap_err().contains("Unrecognized token 'nul'"));
+        assert!(
+            check(b"[1, nul]")
+                .unwrap_err()
+                .contains("Unrecognized token 'nul'")
+        );
         let text = check(b"\x99\xeb,j").unwrap_err();
-        assert!(text.contains("((CTRL-CHAR, code 153)): expected a valid value"), "{text}");
+        assert!(
+            text.contains("((CTRL-CHAR, code 153)): expected a valid value"),
+            "{text}"
+        );
         assert!(text.ends_with("line: 1, column: 1]"), "{text}");
         assert!(check(b"{\"a\":").unwrap_err().contains("Unexpected end-of-input"));
     }

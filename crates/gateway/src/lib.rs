@@ -32,7 +32,10 @@ pub struct Gateway {
 impl Gateway {
     /// A door to an engine.
     pub fn new(config: Config, engine: Engine) -> Self {
-        Self { config: std::sync::Arc::new(config), engine }
+        Self {
+            config: std::sync::Arc::new(config),
+            engine,
+        }
     }
 
     /// Answers a request whose caller is known and whose body was read within its limit.

@@ -16,11 +16,16 @@ pub enum Route {
 impl Route {
     /// The route of a request, if it is one of the gateway's.
     pub fn of(method: &Method, path: &str) -> Option<Self> {
-        let name = path.strip_prefix("/2015-03-31/functions/")?.strip_suffix("/invocations")?;
+        let name = path
+            .strip_prefix("/2015-03-31/functions/")?
+            .strip_suffix("/invocations")?;
         if *method != Method::POST || name.contains('/') {
             return None;
         }
-        let function = percent_decode_str(name).decode_utf8().ok().map(std::borrow::Cow::into_owned);
+        let function = percent_decode_str(name)
+            .decode_utf8()
+            .ok()
+            .map(std::borrow::Cow::into_owned);
         Some(Self::Invoke { function })
     }
 }
@@ -48,13 +53,26 @@ mod tests {
 
     #[test]
     fn only_invocations_are_the_gateways() {
-        let invoke = |name: &str| Some(Route::Invoke { function: Some(name.into()) });
+        let invoke = |name: &str| {
+            Some(Route::Invoke {
+                function: Some(name.into()),
+            })
+        };
         let post = |path| Route::of(&Method::POST, path);
         assert_eq!(post("/2015-03-31/functions/f/invocations"), invoke("f"));
         assert_eq!(post("/2015-03-31/functions/f%3A1/invocations"), invoke("f:1"));
-        assert_eq!(post("/2015-03-31/functions/a%2F..%2Fb/invocations"), invoke("a/../b"));
-        assert_eq!(post("/2015-03-31/functions/%ff/invocations"), Some(Route::Invoke { function: None }));
+        assert_eq!(
+            post("/2015-03-31/functions/a%2F..%2Fb/invocations"),
+            invoke("a/../b")
+        );
+        assert_eq!(
+            post("/2015-03-31/functions/%ff/invocations"),
+            Some(Route::Invoke { function: None })
+        );
         assert_eq!(post("/2015-03-31/functions/a/b/invocations"), None);
-        assert_eq!(Route::of(&Method::GET, "/2015-03-31/functions/f/invocations"), None);
+        assert_eq!(
+            Route::of(&Method::GET, "/2015-03-31/functions/f/invocations"),
+            None
+        );
     }
 }

@@ -109,7 +109,9 @@ fn is_account(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn parts(text: &str) -> Option<(Option<String>, Option<String>, String, Option<String>)> {
+    type Parts = (Option<String>, Option<String>, String, Option<String>);
+
+    fn parts(text: &str) -> Option<Parts> {
         FunctionRef::parse(text).map(|r| (r.region, r.account, r.name, r.qualifier))
     }
 

@@ -7,8 +7,16 @@ use std::path::Path;
 
 /// Sub-folder, file name and text of each.
 const FILES: &[(&str, &str, &str)] = &[
-    ("python", "bootstrap.py", include_str!("../../../runtimes/python/bootstrap.py")),
-    ("nodejs", "bootstrap.js", include_str!("../../../runtimes/nodejs/bootstrap.js")),
+    (
+        "python",
+        "bootstrap.py",
+        include_str!("../../../runtimes/python/bootstrap.py"),
+    ),
+    (
+        "nodejs",
+        "bootstrap.js",
+        include_str!("../../../runtimes/nodejs/bootstrap.js"),
+    ),
 ];
 
 /// Writes the bootstraps below a folder, readable by every instance's uid.

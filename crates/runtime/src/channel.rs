@@ -59,7 +59,14 @@ impl Channel {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let socket = UnixStream::from_std(ours)?;
-        let channel = Self { socket, input: BytesMut::new(), output: BytesMut::new(), stream: 0, greeted: false, gathered: None };
+        let channel = Self {
+            socket,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            stream: 0,
+            greeted: false,
+            gathered: None,
+        };
         Ok((channel, OwnedFd::from(theirs)))
     }
 
@@ -76,7 +83,8 @@ impl Channel {
         let header = serde_json::to_vec(header).map_err(std::io::Error::other)?;
         let length = 4 + header.len() + payload.len();
         frame::put_header(&mut self.output, Kind::Invoke, frame::END, self.stream, length);
-        self.output.extend_from_slice(&u32::try_from(header.len()).unwrap_or(u32::MAX).to_be_bytes());
+        self.output
+            .extend_from_slice(&u32::try_from(header.len()).unwrap_or(u32::MAX).to_be_bytes());
         self.output.extend_from_slice(&header);
         self.output.extend_from_slice(payload);
         self.flush().await
@@ -146,7 +154,10 @@ impl Channel {
                 Some(Kind::Log | Kind::Credit | Kind::Head) | None => {}
                 Some(kind) => {
                     let expected = self.stream;
-                    return Heard::Violation(format!("{kind:?} on stream {}, expected {expected}", frame.stream));
+                    return Heard::Violation(format!(
+                        "{kind:?} on stream {}, expected {expected}",
+                        frame.stream
+                    ));
                 }
             }
         }
@@ -176,7 +187,11 @@ fn check_hello(frame: &Frame) -> Result<(), String> {
     }
     match serde_json::from_slice::<Hello>(&frame.body) {
         Ok(hello) if hello.protocol == frame::PROTOCOL => Ok(()),
-        Ok(hello) => Err(format!("the runtime speaks protocol {}, not {}", hello.protocol, frame::PROTOCOL)),
+        Ok(hello) => Err(format!(
+            "the runtime speaks protocol {}, not {}",
+            hello.protocol,
+            frame::PROTOCOL
+        )),
         Err(error) => Err(format!("HELLO cannot be read: {error}")),
     }
 }

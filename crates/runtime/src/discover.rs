@@ -59,8 +59,21 @@ pub struct Catalog {
 
 /// Runtimes listed even when nothing serves them.
 const LISTED: &[&str] = &[
-    "nodejs16.x", "nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "provided", "provided.al2", "provided.al2023",
-    "python3.8", "python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14",
+    "nodejs16.x",
+    "nodejs18.x",
+    "nodejs20.x",
+    "nodejs22.x",
+    "nodejs24.x",
+    "provided",
+    "provided.al2",
+    "provided.al2023",
+    "python3.8",
+    "python3.9",
+    "python3.10",
+    "python3.11",
+    "python3.12",
+    "python3.13",
+    "python3.14",
 ];
 
 impl Catalog {
@@ -70,8 +83,15 @@ impl Catalog {
             .into_iter()
             .map(|(family, path)| std::thread::spawn(move || probe(family, &path, Root::HostUsr, None)))
             .collect();
-        let found = probes.into_iter().filter_map(|probe| probe.join().ok().flatten()).map(Arc::new).collect();
-        Self { interpreters: RwLock::new(found), substitute: config.substitute }
+        let found = probes
+            .into_iter()
+            .filter_map(|probe| probe.join().ok().flatten())
+            .map(Arc::new)
+            .collect();
+        Self {
+            interpreters: RwLock::new(found),
+            substitute: config.substitute,
+        }
     }
 
     /// Adds an interpreter that lives in a root file system of its own, for one runtime.
@@ -91,40 +111,65 @@ impl Catalog {
 
     /// The interpreter for a runtime: registered under its name, else exact, else the nearest of the family.
     pub fn resolve(&self, runtime: &RuntimeId) -> Result<Served, Error> {
-        let unavailable =
-            || Error::RuntimeUnavailable { runtime: runtime.to_string(), hint: hint(runtime) };
+        let unavailable = || Error::RuntimeUnavailable {
+            runtime: runtime.to_string(),
+            hint: hint(runtime),
+        };
         let family = runtime.family().ok_or_else(unavailable)?;
         let wanted = runtime.version();
         let all = self.interpreters.read().map_err(|_| unavailable())?;
-        let by_name = all.iter().find(|known| known.registered.as_deref() == Some(runtime.as_str()));
+        let by_name = all
+            .iter()
+            .find(|known| known.registered.as_deref() == Some(runtime.as_str()));
         if let Some(interpreter) = by_name {
-            return Ok(Served { interpreter: Arc::clone(interpreter), substitute: false });
+            return Ok(Served {
+                interpreter: Arc::clone(interpreter),
+                substitute: false,
+            });
         }
         let distance = |known: &Interpreter| {
             let weigh = |(major, minor): (u32, u32)| i64::from(major) * 100 + i64::from(minor);
             // Node's identifiers name the major version only.
-            let have = if family == Family::Nodejs { (known.version.0, 0) } else { known.version };
+            let have = if family == Family::Nodejs {
+                (known.version.0, 0)
+            } else {
+                known.version
+            };
             // On a tie the newer one: code for a version tends to run on the next.
             (weigh(have).abs_diff(weigh(wanted)), weigh(wanted) > weigh(have))
         };
-        let nearest = all.iter().filter(|known| known.family == family && known.registered.is_none());
-        let nearest = nearest.min_by_key(|known| distance(known)).ok_or_else(unavailable)?;
+        let nearest = all
+            .iter()
+            .filter(|known| known.family == family && known.registered.is_none());
+        let nearest = nearest
+            .min_by_key(|known| distance(known))
+            .ok_or_else(unavailable)?;
         let substitute = distance(nearest).0 != 0;
         if substitute && !self.substitute {
             return Err(unavailable());
         }
-        Ok(Served { interpreter: Arc::clone(nearest), substitute })
+        Ok(Served {
+            interpreter: Arc::clone(nearest),
+            substitute,
+        })
     }
 
     /// Every runtime worth listing, with what serves it.
     pub fn rows(&self) -> Vec<RuntimeRow> {
         let mut names: BTreeMap<String, ()> = LISTED.iter().map(|name| ((*name).to_owned(), ())).collect();
         if let Ok(all) = self.interpreters.read() {
-            names.extend(all.iter().filter_map(|known| known.registered.clone().map(|name| (name, ()))));
+            names.extend(
+                all.iter()
+                    .filter_map(|known| known.registered.clone().map(|name| (name, ()))),
+            );
         }
         let row = |name: String| {
             let runtime = RuntimeId::new(name.as_str());
-            RuntimeRow { served: self.resolve(&runtime).ok(), hint: hint(&runtime), name }
+            RuntimeRow {
+                served: self.resolve(&runtime).ok(),
+                hint: hint(&runtime),
+                name,
+            }
         };
         names.into_keys().map(row).collect()
     }
@@ -146,18 +191,26 @@ fn candidates(folders: &[&str]) -> Vec<(Family, PathBuf)> {
     let mut seen = std::collections::HashSet::new();
     let mut found = Vec::new();
     for folder in folders {
-        let mut names: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().collect();
+        let mut names: Vec<_> = std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect();
         names.sort_by_key(std::fs::DirEntry::file_name);
         for entry in names {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let minor = name.strip_prefix("python3.").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+            let minor = name
+                .strip_prefix("python3.")
+                .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
             let family = match name.as_str() {
                 _ if minor => Family::Python,
                 "node" | "nodejs" => Family::Nodejs,
                 _ => continue,
             };
             // Inside, only /usr is shown: an interpreter that leads elsewhere is not there.
-            let Ok(real) = std::fs::canonicalize(entry.path()) else { continue };
+            let Ok(real) = std::fs::canonicalize(entry.path()) else {
+                continue;
+            };
             if real.starts_with("/usr") && seen.insert(real.clone()) {
                 found.push((family, real));
             }
@@ -168,11 +221,24 @@ fn candidates(folders: &[&str]) -> Vec<(Family, PathBuf)> {
 
 /// Asks an interpreter for its version.
 fn probe(family: Family, path: &Path, root: Root, registered: Option<String>) -> Option<Interpreter> {
-    let output = Command::new(path).arg("--version").env_clear().stdin(Stdio::null()).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let output = Command::new(path)
+        .arg("--version")
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     let (text, version) = crate::registered::version(&text)?;
     let exec = path.to_str()?.to_owned();
-    Some(Interpreter { family, version, text, exec, root, registered })
+    Some(Interpreter {
+        family,
+        version,
+        text,
+        exec,
+        root,
+        registered,
+    })
 }
 
 #[cfg(test)]
@@ -191,7 +257,10 @@ mod tests {
             })
         };
         let all = vec![python(9, None), python(11, None), python(6, Some("python3.6"))];
-        Catalog { interpreters: RwLock::new(all), substitute }
+        Catalog {
+            interpreters: RwLock::new(all),
+            substitute,
+        }
     }
 
     #[test]
@@ -209,8 +278,14 @@ mod tests {
 
     #[test]
     fn without_substitutes_a_missing_version_says_what_to_install() {
-        let refused = catalog(false).resolve(&RuntimeId::new("python3.13")).unwrap_err().to_string();
-        assert!(refused.contains("python3.13") && refused.contains("flint runtime add"), "{refused}");
+        let refused = catalog(false)
+            .resolve(&RuntimeId::new("python3.13"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.contains("python3.13") && refused.contains("flint runtime add"),
+            "{refused}"
+        );
         assert!(catalog(true).resolve(&RuntimeId::new("nodejs20.x")).is_err());
     }
 }

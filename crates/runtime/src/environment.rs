@@ -56,9 +56,26 @@ fn defaults(facts: &FunctionFacts, family: Option<Family>, env: &mut Vec<(String
     default("TZ", ":UTC");
     default("LANG", "en_US.UTF-8");
     // Lambda's Amazon Linux 2 image has no /var/lang.
-    let bare = facts.runtime.as_ref().is_some_and(|runtime| runtime.as_str() == "provided.al2");
-    default("PATH", if bare { PROGRAMS.trim_start_matches("/var/lang/bin:") } else { PROGRAMS });
-    default("LD_LIBRARY_PATH", if bare { LIBRARIES.trim_start_matches("/var/lang/lib:") } else { LIBRARIES });
+    let bare = facts
+        .runtime
+        .as_ref()
+        .is_some_and(|runtime| runtime.as_str() == "provided.al2");
+    default(
+        "PATH",
+        if bare {
+            PROGRAMS.trim_start_matches("/var/lang/bin:")
+        } else {
+            PROGRAMS
+        },
+    );
+    default(
+        "LD_LIBRARY_PATH",
+        if bare {
+            LIBRARIES.trim_start_matches("/var/lang/lib:")
+        } else {
+            LIBRARIES
+        },
+    );
     if let (Some(runtime), Some(Family::Python | Family::Nodejs | Family::Java)) = (&facts.runtime, family) {
         default("AWS_EXECUTION_ENV", &format!("AWS_Lambda_{runtime}"));
         default("PWD", "/var/task");

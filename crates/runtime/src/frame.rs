@@ -119,7 +119,12 @@ pub fn take(input: &mut BytesMut) -> Result<Option<Frame>, TooLong> {
     let header = input.split_to(HEADER);
     let body = input.split_to(length).freeze();
     let stream = (&header[8..]).get_u32();
-    Ok(Some(Frame { kind: Kind::from_byte(header[4]), flags: header[5], stream, body }))
+    Ok(Some(Frame {
+        kind: Kind::from_byte(header[4]),
+        flags: header[5],
+        stream,
+        body,
+    }))
 }
 
 #[cfg(test)]
@@ -138,7 +143,10 @@ mod tests {
             assert_eq!(take(&mut part), Ok(None), "cut at {cut}");
         }
         let frame = take(&mut wire).unwrap().unwrap();
-        assert_eq!((frame.kind, frame.ends(), frame.stream, &frame.body[..]), (Some(Kind::Data), true, 7, &b"hello"[..]));
+        assert_eq!(
+            (frame.kind, frame.ends(), frame.stream, &frame.body[..]),
+            (Some(Kind::Data), true, 7, &b"hello"[..])
+        );
         assert!(wire.is_empty());
     }
 

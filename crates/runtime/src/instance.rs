@@ -184,7 +184,13 @@ impl Instance {
         self.log.drain();
         self.sample();
         let limit = self.until.saturating_duration_since(self.begun);
-        Ran { reply, handler, limit, log: self.log.take(), memory_peak: self.memory_peak }
+        Ran {
+            reply,
+            handler,
+            limit,
+            log: self.log.take(),
+            memory_peak: self.memory_peak,
+        }
     }
 
     async fn wait(&mut self) -> Reply {
@@ -288,13 +294,20 @@ impl Instance {
         self.log.drain();
         let (log, init, log_stream) = (self.log.take(), self.init, self.log_stream.clone());
         self.destroy().await;
-        Launched::Failed { failure, log, init, log_stream }
+        Launched::Failed {
+            failure,
+            log,
+            init,
+            log_stream,
+        }
     }
 
     /// Ends it in good order where it can be asked, at most `grace`; then everything of it is gone.
     pub async fn stop(mut self, grace: Duration) {
         if let Link::Framed(channel) = &mut self.link {
-            let asked = channel.shutdown(u64::try_from(grace.as_millis()).unwrap_or(0)).await;
+            let asked = channel
+                .shutdown(u64::try_from(grace.as_millis()).unwrap_or(0))
+                .await;
             if asked.is_ok() {
                 let _ = tokio::time::timeout(grace, self.sandbox.exited()).await;
             }
@@ -325,7 +338,9 @@ fn read_remark(document: Bytes) -> (Bytes, bool) {
     let Ok(mut body) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&document) else {
         return (document, false);
     };
-    let Some(remark) = body.remove("flint") else { return (document, false) };
+    let Some(remark) = body.remove("flint") else {
+        return (document, false);
+    };
     let fatal = remark["fatal"] == true;
     (serde_json::to_vec(&body).map_or(document, Bytes::from), fatal)
 }

@@ -101,7 +101,12 @@ impl Instance {
     ) -> Result<Launched, Error> {
         let begun = Instant::now();
         let failed = |failure, log_stream| {
-            Ok(Launched::Failed { failure, log: Vec::new(), init: Duration::ZERO, log_stream })
+            Ok(Launched::Failed {
+                failure,
+                log: Vec::new(),
+                init: Duration::ZERO,
+                log_stream,
+            })
         };
         let framed = is_framed(spec);
         if !framed && !spec.package.join("bootstrap").is_file() {
@@ -116,19 +121,32 @@ impl Instance {
             (None, None)
         };
         let exec = exec_spec(spec, &log_stream);
-        let binds = vec![Bind { source: spec.package.clone(), target: "/var/task".into() }];
-        let claim = ClaimSpec { binds, limits: spec.limits.clone(), exec };
+        let binds = vec![Bind {
+            source: spec.package.clone(),
+            target: "/var/task".into(),
+        }];
+        let claim = ClaimSpec {
+            binds,
+            limits: spec.limits.clone(),
+            exec,
+        };
         let mut sandbox = match launcher.claim(parked, claim, Stdio { output, channel }).await {
             Ok(sandbox) => sandbox,
             // The function names its program (a wrapper, a bootstrap): that it cannot be run is the function's failure.
-            Err(flint_sandbox::Error::Exec { .. }) => return failed(InitFailure::NotExecutable, log_stream),
+            Err(error @ flint_sandbox::Error::Exec { .. }) => {
+                let log = format!("{error}\n").into_bytes();
+                let (failure, init) = (InitFailure::NotExecutable, begun.elapsed());
+                return Ok(Launched::Failed { failure, log, init, log_stream });
+            }
             Err(error) => return Err(error.into()),
         };
         let link = match link {
             Some(link) => link,
             None => {
                 let listener = sandbox.take_runtime_api_listener().ok_or_else(|| {
-                    Error::Io(std::io::Error::other("the sandbox handed out no Runtime API listener"))
+                    Error::Io(std::io::Error::other(
+                        "the sandbox handed out no Runtime API listener",
+                    ))
                 })?;
                 listener.set_nonblocking(true)?;
                 Link::Api(RuntimeApi::serve(tokio::net::TcpListener::from_std(listener)?))
@@ -174,11 +192,22 @@ fn prepare_spec(config: &Config, spec: &LaunchSpec) -> PrepareSpec {
     let (root, binds) = match &spec.served {
         Some(served) => {
             let source = config.bootstrap_dir.join(folder(served.interpreter.family));
-            (served.interpreter.root.clone(), vec![Bind { source, target: "/var/runtime".into() }])
+            (
+                served.interpreter.root.clone(),
+                vec![Bind {
+                    source,
+                    target: "/var/runtime".into(),
+                }],
+            )
         }
         None => (Root::HostUsr, Vec::new()),
     };
-    PrepareSpec { root, network: spec.network, runtime_api: !is_framed(spec), binds }
+    PrepareSpec {
+        root,
+        network: spec.network,
+        runtime_api: !is_framed(spec),
+        binds,
+    }
 }
 
 /// Sub-folder of the bootstraps of a family.
@@ -199,7 +228,11 @@ pub(crate) fn exec_spec(spec: &LaunchSpec, log_stream: &str) -> ExecSpec {
     if let Some(wrapper) = spec.facts.environment.get("AWS_LAMBDA_EXEC_WRAPPER") {
         argv.insert(0, wrapper.clone());
     }
-    ExecSpec { argv, env: environment::build(&spec.facts, log_stream), cwd: "/var/task".into() }
+    ExecSpec {
+        argv,
+        env: environment::build(&spec.facts, log_stream),
+        cwd: "/var/task".into(),
+    }
 }
 
 /// How an interpreter runs its bootstrap.
@@ -211,7 +244,9 @@ fn command(served: &Served) -> Vec<String> {
         (_, (3, minor)) if minor >= 11 => &["-S", "-E", "-s", "-P", "/var/runtime/bootstrap.py"],
         _ => &["-S", "-E", "-s", "/var/runtime/bootstrap.py"],
     };
-    std::iter::once(exec).chain(words.iter().map(|word| (*word).to_owned())).collect()
+    std::iter::once(exec)
+        .chain(words.iter().map(|word| (*word).to_owned()))
+        .collect()
 }
 
 fn init_body(facts: &FunctionFacts, log_stream: &str) -> Vec<u8> {

@@ -20,5 +20,5 @@ mod runtime_api;
 pub use config::Config;
 pub use discover::{Catalog, Interpreter, RuntimeRow, Served};
 pub use error::Error;
-pub use instance::{Call, Instance, Reply, Ran};
+pub use instance::{Call, Instance, Ran, Reply};
 pub use launch::{FunctionFacts, InitFailure, LaunchSpec, Launched};

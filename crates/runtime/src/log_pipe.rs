@@ -22,7 +22,14 @@ impl LogPipe {
         let (reader, writer) = io::pipe()?;
         let receiver = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
         let buffer = vec![0; 16 * 1024].into_boxed_slice();
-        let pipe = Self { receiver, buffer, collected: Vec::new(), limit, dropped: 0, closed: false };
+        let pipe = Self {
+            receiver,
+            buffer,
+            collected: Vec::new(),
+            limit,
+            dropped: 0,
+            closed: false,
+        };
         Ok((pipe, OwnedFd::from(writer)))
     }
 

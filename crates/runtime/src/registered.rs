@@ -37,10 +37,19 @@ impl Interpreter {
 
     /// Runs the interpreter in a sandbox that shows `root`, and takes the version that it prints.
     pub async fn try_out(launcher: &Launcher, name: &str, root: &Path, exec: &str) -> Result<Self, Error> {
-        let refused = |printed: String| Error::DoesNotRun { exec: exec.to_owned(), printed };
+        let refused = |printed: String| Error::DoesNotRun {
+            exec: exec.to_owned(),
+            printed,
+        };
         let family = RuntimeId::new(name).family();
-        let flag = if family == Some(Family::Java) { "-version" } else { "--version" };
-        let printed = run(launcher, root, exec, flag).await.map_err(|error| refused(error.to_string()))?;
+        let flag = if family == Some(Family::Java) {
+            "-version"
+        } else {
+            "--version"
+        };
+        let printed = run(launcher, root, exec, flag)
+            .await
+            .map_err(|error| refused(error.to_string()))?;
         Self::registered(name, root.to_owned(), exec, &printed).ok_or_else(|| refused(printed))
     }
 }
@@ -67,8 +76,21 @@ async fn run(launcher: &Launcher, root: &Path, exec: &str, flag: &str) -> Result
     };
     let parked = launcher.prepare(class).await?;
     let (mut log, output) = LogPipe::new(64 * 1024)?;
-    let claim = ClaimSpec { binds: Vec::new(), limits, exec };
-    let sandbox = launcher.claim(parked, claim, Stdio { output, channel: None }).await?;
+    let claim = ClaimSpec {
+        binds: Vec::new(),
+        limits,
+        exec,
+    };
+    let sandbox = launcher
+        .claim(
+            parked,
+            claim,
+            Stdio {
+                output,
+                channel: None,
+            },
+        )
+        .await?;
     let ended = tokio::select! {
         ended = tokio::time::timeout(PATIENCE, sandbox.exited()) => ended,
         () = log.rest() => tokio::time::timeout(PATIENCE, sandbox.exited()).await,
@@ -77,27 +99,30 @@ async fn run(launcher: &Launcher, root: &Path, exec: &str, flag: &str) -> Result
     log.rest().await;
     let printed = String::from_utf8_lossy(&log.take()).trim().to_owned();
     match ended {
-        Err(_) => Err(Error::Io(std::io::Error::other(format!("no answer after {PATIENCE:?}: {printed}")))),
+        Err(_) => Err(Error::Io(std::io::Error::other(format!(
+            "no answer after {PATIENCE:?}: {printed}"
+        )))),
         Ok(_) => Ok(printed),
     }
 }
 
 /// The first version in a text: as it stands, and as (major, minor). `openjdk version "1.8.0_392"` is Java 8.
 pub(crate) fn version(text: &str) -> Option<(String, (u32, u32))> {
-    let starts = text.char_indices().filter(|(at, c)| {
+    let (at, _) = text.char_indices().find(|(at, c)| {
         let before = text[..*at].chars().next_back();
         c.is_ascii_digit() && before.is_none_or(|c| c.is_whitespace() || matches!(c, 'v' | '"'))
-    });
-    for (at, _) in starts {
-        let found: String = text[at..].chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
-        let mut parts = found.split('.').map(|part| part.parse().unwrap_or(0));
-        let (major, minor) = (parts.next()?, parts.next().unwrap_or(0));
-        if major == 1 && minor > 4 && text.contains("version \"1.") {
-            return Some((found, (minor, 0)));
-        }
-        return Some((found, (major, minor)));
+    })?;
+    let found: String = text[at..]
+        .chars()
+        .take_while(|c| c.is_ascii_digit() || *c == '.')
+        .collect();
+    let mut parts = found.split('.').map(|part| part.parse().unwrap_or(0));
+    let (major, minor) = (parts.next()?, parts.next().unwrap_or(0));
+    // Up to Java 8 the version was written 1.8.
+    if major == 1 && text.contains("version \"1.") {
+        return Some((found, (minor, 0)));
     }
-    None
+    Some((found, (major, minor)))
 }
 
 #[cfg(test)]

@@ -47,7 +47,9 @@ struct Shared {
 
 impl Shared {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn say(&self, heard: Heard) {
@@ -73,7 +75,11 @@ impl RuntimeApi {
     pub(crate) fn serve(listener: TcpListener) -> Self {
         let shared = Arc::new(Shared::default());
         let server = tokio::spawn(serve::accept(listener, Arc::clone(&shared))).abort_handle();
-        Self { shared, server, hearing: None }
+        Self {
+            shared,
+            server,
+            hearing: None,
+        }
     }
 
     /// Starts anew for a fresh process in the same sandbox.
@@ -114,7 +120,9 @@ impl RuntimeApi {
             state.listener = Some(say);
             self.hearing = Some(hear);
         }
-        let Some(hearing) = &mut self.hearing else { return Heard::Closed };
+        let Some(hearing) = &mut self.hearing else {
+            return Heard::Closed;
+        };
         let heard = hearing.await.unwrap_or(Heard::Closed);
         self.hearing = None;
         heard
@@ -126,3 +134,6 @@ impl Drop for RuntimeApi {
         self.server.abort();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,12 @@ mod birth;
 mod events;
 mod instance;
 mod late;
+mod own_root;
 mod serve;
 mod setup;
 mod sweep;
+
+pub(crate) use own_root::establish as keep_mounts_to_ourselves;
 
 use crate::error::{Error, Result};
 use crate::report::HostReport;

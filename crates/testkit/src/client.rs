@@ -39,7 +39,10 @@ impl Answer {
 
     /// `errorMessage` of a function's error document.
     pub fn error_message(&self) -> String {
-        self.json()["errorMessage"].as_str().unwrap_or_default().to_owned()
+        self.json()["errorMessage"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -53,25 +56,53 @@ pub struct Lambda {
 
 impl Lambda {
     pub(crate) fn new(address: &str, credentials: Credentials) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(120)))
-            .build();
-        Self { address: address.to_owned(), credentials, agent: config.into() }
+        Self {
+            address: address.to_owned(),
+            credentials,
+            agent: agent(Duration::from_secs(120)),
+        }
+    }
+
+    /// The same client with less (or more) patience.
+    pub fn with_timeout(&self, patience: Duration) -> Self {
+        Self {
+            agent: agent(patience),
+            ..self.clone()
+        }
     }
 
     /// Sends a signed request.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
         let uri: http::Uri = format!("http://{}{path}", self.address).parse()?;
-        let mut request = http::Request::builder().method(method).uri(&uri).body(body.to_vec())?;
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(&uri)
+            .body(body.to_vec())?;
         for (name, value) in headers {
-            request.headers_mut().insert(http::HeaderName::try_from(*name)?, value.parse()?);
+            request
+                .headers_mut()
+                .insert(http::HeaderName::try_from(*name)?, value.parse()?);
         }
-        let signer = Signer { key: &self.credentials.key, region: "us-east-1", service: "lambda" };
-        signer.sign(method, &uri, request.headers_mut(), Body::Bytes(body), jiff::Timestamp::now())?;
+        let signer = Signer {
+            key: &self.credentials.key,
+            region: "us-east-1",
+            service: "lambda",
+        };
+        signer.sign(
+            method,
+            &uri,
+            request.headers_mut(),
+            Body::Bytes(body),
+            jiff::Timestamp::now(),
+        )?;
         let mut response = self.agent.run(request)?;
         let header = |name: &str| {
-            response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
         };
         let function_error = Some(header("x-amz-function-error")).filter(|text| !text.is_empty());
         let log = BASE64.decode(header("x-amz-log-result")).unwrap_or_default();
@@ -85,10 +116,21 @@ impl Lambda {
     }
 
     /// Creates a function and waits until it is active; `settings` are further members of `CreateFunction`.
-    pub fn create(&self, name: &str, runtime: &str, handler: &str, files: &[(&str, &str)], settings: &Value) -> Result<()> {
+    pub fn create(
+        &self,
+        name: &str,
+        runtime: &str,
+        handler: &str,
+        files: &[(&str, &str)],
+        settings: &Value,
+    ) -> Result<()> {
         let answer = self.try_create(name, runtime, handler, files, settings)?;
         if answer.status != 201 {
-            bail!("create {name}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+            bail!(
+                "create {name}: {} {}",
+                answer.status,
+                String::from_utf8_lossy(&answer.body)
+            );
         }
         self.wait_active(name)
     }
@@ -135,7 +177,19 @@ impl Lambda {
     /// Invokes a function and asks for the end of its log.
     pub fn invoke(&self, name: &str, payload: &Value) -> Result<Answer> {
         let path = format!("/2015-03-31/functions/{name}/invocations");
-        self.request("POST", &path, &[("x-amz-log-type", "Tail")], payload.to_string().as_bytes())
-            .with_context(|| format!("invoke {name}"))
+        self.request(
+            "POST",
+            &path,
+            &[("x-amz-log-type", "Tail")],
+            payload.to_string().as_bytes(),
+        )
+        .with_context(|| format!("invoke {name}"))
     }
+}
+
+fn agent(patience: Duration) -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(patience));
+    config.build().into()
 }

@@ -27,15 +27,18 @@ impl Footprint {
         let mut family = descendants(server.pid());
         let processes = family.len();
         family.push(server.pid());
-        let count = |pid: &u32, what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).map_or(0, Iterator::count);
+        let count =
+            |pid: &u32, what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).map_or(0, Iterator::count);
         // Others on this host mount things too; what a server mounts comes from or lies on its own folder.
         let folder = server.data_dir().to_string_lossy().into_owned();
         let lines = |pid: &u32| {
             let text = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
             text.lines().filter(|line| line.contains(&folder)).count()
         };
-        let namespaces: HashSet<_> =
-            family.iter().filter_map(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).ok()).collect();
+        let namespaces: HashSet<_> = family
+            .iter()
+            .filter_map(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).ok())
+            .collect();
         Self {
             processes,
             descriptors: family.iter().map(|pid| count(pid, "fd")).sum(),
@@ -50,7 +53,8 @@ impl Footprint {
 pub fn resident_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Folders at and below the cgroups that carry a server's tag.
@@ -70,12 +74,19 @@ fn count_cgroups(folder: &Path, tag: &str, depth: usize) -> usize {
 
 /// Process ids of all descendants.
 pub fn descendants(pid: u32) -> Vec<u32> {
-    let parents: Vec<(u32, u32)> = all_processes().filter_map(|pid| Some((pid, parent_of(pid)?))).collect();
+    let parents: Vec<(u32, u32)> = all_processes()
+        .filter_map(|pid| Some((pid, parent_of(pid)?)))
+        .collect();
     let mut found = vec![pid];
     let mut at = 0;
     while at < found.len() {
         let of = found[at];
-        found.extend(parents.iter().filter(|(_, parent)| *parent == of).map(|(pid, _)| *pid));
+        found.extend(
+            parents
+                .iter()
+                .filter(|(_, parent)| *parent == of)
+                .map(|(pid, _)| *pid),
+        );
         at += 1;
     }
     found.split_off(1)
@@ -83,7 +94,9 @@ pub fn descendants(pid: u32) -> Vec<u32> {
 
 /// Live processes that run under a uid of a range: what sandboxes of any server left behind.
 pub fn processes_of_uids(uids: &std::ops::Range<u32>) -> Vec<u32> {
-    all_processes().filter(|pid| uid_of(*pid).is_some_and(|uid| uids.contains(&uid))).collect()
+    all_processes()
+        .filter(|pid| uid_of(*pid).is_some_and(|uid| uids.contains(&uid)))
+        .collect()
 }
 
 fn all_processes() -> impl Iterator<Item = u32> {
@@ -103,5 +116,11 @@ fn uid_of(pid: u32) -> Option<u32> {
     if status.lines().any(|line| line.starts_with("State:\tZ")) {
         return None;
     }
-    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok()
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }

@@ -1,6 +1,7 @@
 //! The built `flint` binary, run as a server on a free port with a data folder of its own.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ pub struct Server {
     binary: PathBuf,
     arguments: Vec<String>,
     folder: TempDir,
+    user: Option<u32>,
     child: Child,
     address: String,
 }
@@ -25,10 +27,31 @@ impl Server {
     /// Starts `binary serve` with further arguments and waits until it listens.
     pub fn start(binary: impl Into<PathBuf>, arguments: &[&str]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("flint-test-").tempdir()?;
-        let binary = binary.into();
+        Self::start_in(binary.into(), folder, None, arguments)
+    }
+
+    /// The same as an ordinary user. The binary is copied to where that user can run it.
+    pub fn start_as(binary: impl Into<PathBuf>, user: u32, arguments: &[&str]) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("flint-test-")
+            .tempdir_in("/var/tmp")?;
+        std::os::unix::fs::chown(folder.path(), Some(user), Some(user))?;
+        let copy = folder.path().join("flint-binary");
+        std::fs::copy(binary.into(), &copy)?;
+        Self::start_in(copy, folder, Some(user), arguments)
+    }
+
+    fn start_in(binary: PathBuf, folder: TempDir, user: Option<u32>, arguments: &[&str]) -> Result<Self> {
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-        let (child, address) = spawn(&binary, folder.path(), &arguments)?;
-        Ok(Self { binary, arguments, folder, child, address })
+        let (child, address) = spawn(&binary, folder.path(), user, &arguments)?;
+        Ok(Self {
+            binary,
+            arguments,
+            folder,
+            user,
+            child,
+            address,
+        })
     }
 
     /// `HOST:PORT`.
@@ -48,7 +71,10 @@ impl Server {
 
     /// The tag in the names of its cgroups and devices.
     pub fn tag(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("tag")).unwrap_or_default().trim().to_owned()
+        std::fs::read_to_string(self.folder.path().join("tag"))
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
     }
 
     /// A client with the root credentials.
@@ -66,7 +92,7 @@ impl Server {
 
     /// Starts it again on the same data folder, on another port.
     pub fn restart(&mut self) -> Result<()> {
-        let (child, address) = spawn(&self.binary, self.folder.path(), &self.arguments)?;
+        let (child, address) = spawn(&self.binary, self.folder.path(), self.user, &self.arguments)?;
         self.child = child;
         self.address = address;
         Ok(())
@@ -99,14 +125,24 @@ impl Drop for Server {
 }
 
 /// A short wait between two looks at a condition.
-#[expect(clippy::disallowed_methods, reason = "the wait between two looks at a condition with a deadline")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the wait between two looks at a condition with a deadline"
+)]
 pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(5));
 }
 
-fn spawn(binary: &Path, data_dir: &Path, arguments: &[String]) -> Result<(Child, String)> {
-    let log = std::fs::File::options().create(true).append(true).open(data_dir.join("server.log"))?;
-    let mut child = Command::new(binary)
+fn spawn(binary: &Path, data_dir: &Path, user: Option<u32>, arguments: &[String]) -> Result<(Child, String)> {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(data_dir.join("server.log"))?;
+    let mut command = Command::new(binary);
+    if let Some(user) = user {
+        command.uid(user).gid(user);
+    }
+    let mut child = command
         .arg("serve")
         .arg("--data-dir")
         .arg(data_dir)

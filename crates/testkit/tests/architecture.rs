@@ -1,11 +1,16 @@
 //! The house rules that a machine can check: direction of dependencies, sizes, first lines, names, promises.
 
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 /// Layers from the ground up; a crate may use lower ones, and of its own only what is listed behind it.
@@ -26,19 +31,32 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
 
 fn layer(name: &str) -> u8 {
     let found = LAYERS.iter().find(|(known, ..)| *known == name);
-    found.unwrap_or_else(|| panic!("crate {name} has no layer; give it one here and in ARCHITECTURE.md")).1
+    found
+        .unwrap_or_else(|| panic!("crate {name} has no layer; give it one here and in ARCHITECTURE.md"))
+        .1
 }
 
 fn manifest(folder: &Path) -> toml::Table {
-    fs::read_to_string(folder.join("Cargo.toml")).unwrap().parse().unwrap()
+    fs::read_to_string(folder.join("Cargo.toml"))
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// Every crate with the crates of ours that it depends on.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
-    let crates = fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path());
+    let crates = fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let read = |folder: PathBuf| {
-        let table = manifest(&folder)["dependencies"].as_table().cloned().unwrap_or_default();
-        let ours = table.keys().filter_map(|name| name.strip_prefix("flint-").map(str::to_owned)).collect();
+        let table = manifest(&folder)["dependencies"]
+            .as_table()
+            .cloned()
+            .unwrap_or_default();
+        let ours = table
+            .keys()
+            .filter_map(|name| name.strip_prefix("flint-").map(str::to_owned))
+            .collect();
         (folder.file_name().unwrap().to_string_lossy().into_owned(), ours)
     };
     crates.map(read).collect()
@@ -47,10 +65,18 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
 #[test]
 fn crates_depend_only_downwards() {
     for (name, uses) in dependencies() {
-        let allowed = LAYERS.iter().find(|(known, ..)| *known == name).map_or(&[][..], |(.., same)| same);
+        let allowed = LAYERS
+            .iter()
+            .find(|(known, ..)| *known == name)
+            .map_or(&[][..], |(.., same)| same);
         for used in uses {
             let fine = layer(&used) < layer(&name) || allowed.contains(&used.as_str());
-            assert!(fine, "{name} (layer {}) may not use {used} (layer {})", layer(&name), layer(&used));
+            assert!(
+                fine,
+                "{name} (layer {}) may not use {used} (layer {})",
+                layer(&name),
+                layer(&used)
+            );
             assert_ne!(used, "testkit", "{name}: testkit is for tests");
         }
     }
@@ -67,7 +93,10 @@ fn what_a_crate_must_not_know_it_does_not_depend_on() {
     for (name, words) in forbidden {
         let manifest = manifest(&root().join("crates").join(name));
         for word in words {
-            assert!(!manifest["dependencies"].as_table().unwrap().contains_key(*word), "{name} must not depend on {word}");
+            assert!(
+                !manifest["dependencies"].as_table().unwrap().contains_key(*word),
+                "{name} must not depend on {word}"
+            );
         }
     }
 }
@@ -94,7 +123,11 @@ fn every_file_says_what_it_is_for_and_stays_small() {
     assert!(files.len() > 100, "the walk finds the sources");
     for path in files {
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("//!"), "{} does not start with //!", path.display());
+        assert!(
+            text.starts_with("//!"),
+            "{} does not start with //!",
+            path.display()
+        );
         let lines = text.lines().count();
         assert!(lines <= 800, "{} has {lines} lines; 800 never", path.display());
     }
@@ -104,7 +137,9 @@ fn every_file_says_what_it_is_for_and_stays_small() {
 fn no_file_has_a_name_that_says_nothing() {
     for path in sources() {
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
-        for word in ["utils", "util", "common", "helpers", "helper", "manager", "misc", "mod"] {
+        for word in [
+            "utils", "util", "common", "helpers", "helper", "manager", "misc", "mod",
+        ] {
             assert_ne!(stem, word, "{}", path.display());
         }
     }
@@ -114,18 +149,28 @@ fn no_file_has_a_name_that_says_nothing() {
 fn every_crate_takes_the_workspaces_lints() {
     for entry in fs::read_dir(root().join("crates")).unwrap() {
         let folder = entry.unwrap().path();
-        let shared = manifest(&folder).get("lints").is_some_and(|lints| lints["workspace"].as_bool() == Some(true));
+        let shared = manifest(&folder)
+            .get("lints")
+            .is_some_and(|lints| lints["workspace"].as_bool() == Some(true));
         assert!(shared, "{}: write [lints] workspace = true", folder.display());
     }
     let workspace = manifest(&root());
-    assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("deny"));
+    assert_eq!(
+        workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(),
+        Some("deny")
+    );
 }
 
 #[test]
 fn unsafe_code_is_allowed_in_the_sandbox_only() {
-    for path in sources().into_iter().filter(|path| !path.starts_with(root().join("crates/sandbox"))) {
+    for path in sources()
+        .into_iter()
+        .filter(|path| !path.starts_with(root().join("crates/sandbox")))
+    {
         let text = fs::read_to_string(&path).unwrap();
-        let waived = ["expect(unsafe", "allow(unsafe"].iter().any(|waiver| text.contains(&format!("{waiver}_code")));
+        let waived = ["expect(unsafe", "allow(unsafe"]
+            .iter()
+            .any(|waiver| text.contains(&format!("{waiver}_code")));
         assert!(!waived, "{} waives the ban on unsafe code", path.display());
     }
 }
@@ -134,12 +179,21 @@ fn unsafe_code_is_allowed_in_the_sandbox_only() {
 fn recorded_figures() -> Vec<String> {
     let mut figures = Vec::new();
     for entry in fs::read_dir(root().join("bench/results")).unwrap().flatten() {
-        if entry.path().extension().is_none_or(|extension| extension != "json") {
+        if entry
+            .path()
+            .extension()
+            .is_none_or(|extension| extension != "json")
+        {
             continue;
         }
-        let value: serde_json::Value = serde_json::from_str(&fs::read_to_string(entry.path()).unwrap()).unwrap();
+        let value: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(entry.path()).unwrap()).unwrap();
         for member in ["commit", "host", "seed", "figures"] {
-            assert!(value.get(member).is_some(), "{} has no {member:?}", entry.path().display());
+            assert!(
+                value.get(member).is_some(),
+                "{} has no {member:?}",
+                entry.path().display()
+            );
         }
         figures.extend(value["figures"].as_object().unwrap().keys().cloned());
     }
@@ -161,16 +215,25 @@ fn every_promise_has_a_recorded_figure() {
         let id = row[0].trim_matches('`');
         assert_eq!(row.len(), 4, "{id}: write id, promise, command, last seen");
         let pending = row[3].starts_with("pending");
-        assert!(pending || recorded.iter().any(|known| known == id), "{id} has no figure under bench/results");
+        assert!(
+            pending || recorded.iter().any(|known| known == id),
+            "{id} has no figure under bench/results"
+        );
     }
 }
 
 #[test]
 fn the_lock_file_names_no_private_registry() {
     let text = fs::read_to_string(root().join("Cargo.lock")).unwrap();
-    let sources: Vec<&str> = text.lines().filter(|line| line.starts_with("source = ")).collect();
+    let sources: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("source = "))
+        .collect();
     assert!(sources.len() > 100);
     for source in sources {
-        assert_eq!(source, "source = \"registry+https://github.com/rust-lang/crates.io-index\"");
+        assert_eq!(
+            source,
+            "source = \"registry+https://github.com/rust-lang/crates.io-index\""
+        );
     }
 }

@@ -43,16 +43,28 @@ pub(crate) fn run(verb: Verb, server: &Server, terminal: Terminal) -> Result<Exi
     match verb {
         Verb::List { name } => {
             let all = list(server, &name)?;
-            terminal.show(&all, || all.iter().map(|is| is.name.clone()).collect(), || rows(&all))?;
+            terminal.show(
+                &all,
+                || all.iter().map(|is| is.name.clone()).collect(),
+                || rows(&all),
+            )?;
         }
         Verb::Set { name, target } => {
             let target = Target::parse(&target)?;
             let made = set(server, &name, target)?;
-            terminal.show(&made, || vec![made.name.clone()], || rows(std::slice::from_ref(&made)))?;
+            terminal.show(
+                &made,
+                || vec![made.name.clone()],
+                || rows(std::slice::from_ref(&made)),
+            )?;
         }
         Verb::Delete { name, alias } => {
             terminal.confirm(Message::AskDeleteAlias.with("name", &name).with("alias", &alias))?;
-            let () = server.aws("DELETE", &path(&name, &format!("/aliases/{}", encode(&alias))), &())?;
+            let () = server.aws(
+                "DELETE",
+                &path(&name, &format!("/aliases/{}", encode(&alias))),
+                &(),
+            )?;
             terminal.say(Message::Deleted.with("what", format!("{name}:{alias}")));
         }
     }
@@ -72,7 +84,10 @@ impl Target {
         let wrong = || Failure::usage(Message::BadTarget.with("text", text));
         let (alias, rest) = text.split_once('=').ok_or_else(wrong)?;
         let mut parts = rest.split(',');
-        let version = parts.next().filter(|version| !version.is_empty()).ok_or_else(wrong)?;
+        let version = parts
+            .next()
+            .filter(|version| !version.is_empty())
+            .ok_or_else(wrong)?;
         let mut weights = BTreeMap::new();
         for part in parts {
             let (version, percent) = part.split_once(':').ok_or_else(wrong)?;
@@ -85,12 +100,18 @@ impl Target {
         if alias.is_empty() || weights.len() > 1 {
             return Err(wrong());
         }
-        Ok(Self { alias: alias.to_owned(), version: version.to_owned(), weights })
+        Ok(Self {
+            alias: alias.to_owned(),
+            version: version.to_owned(),
+            weights,
+        })
     }
 }
 
 fn set(server: &Server, name: &str, target: Target) -> Result<AliasConfiguration> {
-    let routing_config = Some(RoutingConfig { additional_version_weights: Some(target.weights) });
+    let routing_config = Some(RoutingConfig {
+        additional_version_weights: Some(target.weights),
+    });
     let route = path(name, &format!("/aliases/{}", encode(&target.alias)));
     match server.aws("GET", &route, &()).map(|_: AliasConfiguration| ()) {
         Ok(()) => {
@@ -130,13 +151,28 @@ fn list(server: &Server, name: &str) -> Result<Vec<AliasConfiguration>> {
 
 fn rows(all: &[AliasConfiguration]) -> Rows {
     let share = |is: &AliasConfiguration| {
-        let weights = is.routing_config.as_ref().and_then(|routing| routing.additional_version_weights.clone());
+        let weights = is
+            .routing_config
+            .as_ref()
+            .and_then(|routing| routing.additional_version_weights.clone());
         let shares = weights.unwrap_or_default().into_iter();
-        shares.map(|(version, share)| format!("{version}: {}%", share * 100.0)).collect::<Vec<_>>().join(", ")
+        shares
+            .map(|(version, share)| format!("{version}: {}%", share * 100.0))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
-    let row =
-        |is: &AliasConfiguration| vec![is.name.clone(), is.function_version.clone(), share(is), is.description.clone()];
-    Rows { titles: vec!["ALIAS", "VERSION", "SHARES", "DESCRIPTION"], rows: all.iter().map(row).collect() }
+    let row = |is: &AliasConfiguration| {
+        vec![
+            is.name.clone(),
+            is.function_version.clone(),
+            share(is),
+            is.description.clone(),
+        ]
+    };
+    Rows {
+        titles: vec!["ALIAS", "VERSION", "SHARES", "DESCRIPTION"],
+        rows: all.iter().map(row).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -148,7 +184,15 @@ mod tests {
         let target = Target::parse("live=4,5:10%").unwrap();
         assert_eq!((target.alias.as_str(), target.version.as_str()), ("live", "4"));
         assert_eq!(target.weights, BTreeMap::from([("5".to_owned(), 0.1)]));
-        for wrong in ["live", "=4", "live=", "live=4,5", "live=4,5:110%", "live=4,5:x%", "live=4,5:10%,6:10%"] {
+        for wrong in [
+            "live",
+            "=4",
+            "live=",
+            "live=4,5",
+            "live=4,5:110%",
+            "live=4,5:x%",
+            "live=4,5:10%,6:10%",
+        ] {
             assert!(Target::parse(wrong).is_err(), "{wrong}");
         }
     }

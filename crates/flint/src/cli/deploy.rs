@@ -5,6 +5,7 @@
 
 mod apply;
 mod change;
+mod complete;
 mod detect;
 mod ignore;
 mod package;
@@ -20,9 +21,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flint_api::function::FunctionConfiguration;
-use flint_api::runtime::{RuntimeInfo, RuntimeList};
 use flint_model::Code;
-use flint_model::runtime::RuntimeId;
 use sha2::{Digest, Sha256};
 
 use super::failure::{Exit, Failure, Result};
@@ -30,7 +29,6 @@ use super::language::Message;
 use super::pair;
 use super::server::{Server, encode};
 use super::terminal::Terminal;
-use detect::Detected;
 use package::Package;
 use project::Project;
 
@@ -92,15 +90,29 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
     let (mut project, folder) = read_project(&args)?;
     build(&project, &folder, terminal)?;
     let package = pack(&args.place, &project, &folder, terminal)?;
-    let name = args.name.clone().or(project.name.take()).unwrap_or_else(|| name_of(&args.place));
+    let name = args
+        .name
+        .clone()
+        .or(project.name.take())
+        .unwrap_or_else(|| name_of(&args.place));
     let current = apply::current(server, &name)?;
     override_by_flags(&mut project, &args, current.as_ref())?;
     if current.is_none() {
-        complete(&mut project, &package, server, &args.place)?;
+        complete::complete(&mut project, &package, server, &args.place)?;
     }
     let sha256 = STANDARD.encode(Sha256::digest(&package.zip));
-    let alias = args.alias.or(project.alias.take()).unwrap_or_else(|| "live".to_owned());
-    let wanted = Wanted { name, alias, message: args.message, project, package, sha256 };
+    let alias = args
+        .alias
+        .or(project.alias.take())
+        .unwrap_or_else(|| "live".to_owned());
+    let wanted = Wanted {
+        name,
+        alias,
+        message: args.message,
+        project,
+        package,
+        sha256,
+    };
     let changes = change::between(current.as_ref(), &wanted);
     let mut report = report::Report::new(&wanted, current.is_some(), changes, server.endpoint());
     if dry_run {
@@ -120,27 +132,41 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
 /// The project, and the folder that its paths start from.
 fn read_project(args: &Args) -> Result<(Project, PathBuf)> {
     let unreadable = |error: std::io::Error| {
-        let sentence = Message::CannotRead.with("path", args.place.display()).with("reason", error);
+        let sentence = Message::CannotRead
+            .with("path", args.place.display())
+            .with("reason", error);
         Failure::new(Code::Project, sentence)
     };
     let place = std::fs::canonicalize(&args.place).map_err(unreadable)?;
     if place.is_dir() {
         return Ok((Project::load(&place)?.unwrap_or_default(), place));
     }
-    Ok((Project::default(), place.parent().map(Path::to_owned).unwrap_or_default()))
+    Ok((
+        Project::default(),
+        place.parent().map(Path::to_owned).unwrap_or_default(),
+    ))
 }
 
 /// Runs the project's build command. What it prints is progress, so it goes to standard error.
 fn build(project: &Project, folder: &Path, terminal: Terminal) -> Result<()> {
     use std::os::fd::AsFd;
-    let Some(command) = &project.build else { return Ok(()) };
+    let Some(command) = &project.build else {
+        return Ok(());
+    };
     terminal.say(Message::Building.with("command", command.trim()));
     let errors = std::io::stderr().as_fd().try_clone_to_owned()?;
-    let status = std::process::Command::new("sh").args(["-c", command]).current_dir(folder).stdout(errors).status()?;
+    let status = std::process::Command::new("sh")
+        .args(["-c", command])
+        .current_dir(folder)
+        .stdout(errors)
+        .status()?;
     if status.success() {
         return Ok(());
     }
-    Err(Failure::new(Code::Project, Message::BuildFailed.with("status", status)))
+    Err(Failure::new(
+        Code::Project,
+        Message::BuildFailed.with("status", status),
+    ))
 }
 
 fn pack(place: &Path, project: &Project, folder: &Path, terminal: Terminal) -> Result<Package> {
@@ -149,7 +175,11 @@ fn pack(place: &Path, project: &Project, folder: &Path, terminal: Terminal) -> R
         None if place.is_dir() => folder.to_owned(),
         None => place.to_owned(),
     };
-    let package = if source.is_file() { package::open(&source)? } else { package::pack(&source)? };
+    let package = if source.is_file() {
+        package::open(&source)?
+    } else {
+        package::pack(&source)?
+    };
     let size = package::bytes(package.zip.len() as u64);
     terminal.say(Message::Packed.with("files", package.files).with("size", size));
     Ok(package)
@@ -157,11 +187,22 @@ fn pack(place: &Path, project: &Project, folder: &Path, terminal: Terminal) -> R
 
 fn name_of(place: &Path) -> String {
     let place = std::fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
-    let stem = if place.is_dir() { place.file_name() } else { place.file_stem() };
-    stem.map_or_else(|| "function".to_owned(), |stem| stem.to_string_lossy().into_owned())
+    let stem = if place.is_dir() {
+        place.file_name()
+    } else {
+        place.file_stem()
+    };
+    stem.map_or_else(
+        || "function".to_owned(),
+        |stem| stem.to_string_lossy().into_owned(),
+    )
 }
 
-fn override_by_flags(project: &mut Project, args: &Args, current: Option<&FunctionConfiguration>) -> Result<()> {
+fn override_by_flags(
+    project: &mut Project,
+    args: &Args,
+    current: Option<&FunctionConfiguration>,
+) -> Result<()> {
     let replace = |slot: &mut Option<String>, flag: &Option<String>| {
         if flag.is_some() {
             slot.clone_from(flag);
@@ -176,7 +217,10 @@ fn override_by_flags(project: &mut Project, args: &Args, current: Option<&Functi
         return Ok(());
     }
     // Variables of the command line are added to those of the file, or to those that are there.
-    let base = project.environment.take().or_else(|| current.map(change::environment));
+    let base = project
+        .environment
+        .take()
+        .or_else(|| current.map(change::environment));
     let mut environment: BTreeMap<String, String> = base.unwrap_or_default();
     for text in &args.env {
         let (name, value) = pair(text)?;
@@ -184,48 +228,6 @@ fn override_by_flags(project: &mut Project, args: &Args, current: Option<&Functi
     }
     project.environment = Some(environment);
     Ok(())
-}
-
-/// Finds out what nobody said about a new function.
-fn complete(project: &mut Project, package: &Package, server: &Server, place: &Path) -> Result<()> {
-    let provided = project.runtime.as_deref().is_some_and(|runtime| runtime.starts_with("provided"));
-    if provided {
-        project.handler.get_or_insert_with(|| "bootstrap".to_owned());
-    }
-    if project.runtime.is_some() && project.handler.is_some() {
-        return Ok(());
-    }
-    let place = place.display();
-    match detect::detect(&package.shown) {
-        Detected::Interpreted { family, handler } => {
-            project.handler.get_or_insert(handler);
-            if project.runtime.is_none() {
-                project.runtime = Some(newest(server, family));
-            }
-            Ok(())
-        }
-        Detected::Bootstrap => {
-            project.handler.get_or_insert_with(|| "bootstrap".to_owned());
-            project.runtime.get_or_insert_with(|| "provided.al2023".to_owned());
-            Ok(())
-        }
-        Detected::Sources { kind } => {
-            let failure = Failure::new(Code::Project, Message::BuildFirst.with("place", place).with("kind", kind));
-            Err(failure.hint(Message::HintBuild.with("folder", "build")))
-        }
-        Detected::Nothing => {
-            Err(Failure::new(Code::Project, Message::NoProject.with("place", place)).hint(Message::HintDetect))
-        }
-    }
-}
-
-/// The newest runtime of a family that the server serves exactly; a common one when it cannot say.
-fn newest(server: &Server, family: &str) -> String {
-    let list: RuntimeList = server.own("GET", "/api/v1/runtimes", &()).unwrap_or_default();
-    let served = list.runtimes.into_iter().filter(|row| row.family == family && row.served_by.is_some());
-    let rank = |row: &RuntimeInfo| (!row.substitute && row.root.is_none(), RuntimeId::new(row.name.as_str()).version());
-    let usual = if family == "python" { "python3.12" } else { "nodejs22.x" };
-    served.max_by_key(rank).map_or_else(|| usual.to_owned(), |row| row.name)
 }
 
 /// Path of a function in the AWS-shaped API.

@@ -23,6 +23,7 @@ pub(crate) struct Args {
 /// What was found.
 #[derive(Debug, Serialize)]
 struct Findings {
+    #[serde(flatten)]
     layers: HostReport,
     probes: Vec<ProbeResult>,
 }
@@ -35,23 +36,43 @@ pub(crate) fn run(args: &Args, terminal: Terminal) -> Result<Exit> {
     let process = launcher::spawn(&LauncherConfig::new(tag, folder.path().join("state")))
         .map_err(|error| failed(error.to_string()))?;
     let layers = process.report().clone();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let probes = runtime.block_on(async {
         let launcher = Launcher::attach(process)?;
         let executable = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
-        let config = SuiteConfig { executable, folder: folder.path().to_owned(), network: Network::None };
+        let config = SuiteConfig {
+            executable,
+            folder: folder.path().to_owned(),
+            network: Network::None,
+        };
         suite::run(&launcher, config).await
     });
     drop(runtime);
-    let found = Findings { layers, probes: probes.map_err(|error| failed(error.to_string()))? };
+    let found = Findings {
+        layers,
+        probes: probes.map_err(|error| failed(error.to_string()))?,
+    };
     show(&found, args.all, terminal)?;
-    let open = found.probes.iter().filter(|probe| probe.verdict == Verdict::Open).count();
+    let open = found
+        .probes
+        .iter()
+        .filter(|probe| probe.verdict == Verdict::Open)
+        .count();
     summarise(&found, open, terminal);
     Ok(if open == 0 { Exit::Good } else { Exit::Bad })
 }
 
 fn show(found: &Findings, all: bool, terminal: Terminal) -> Result<()> {
-    let names = || found.probes.iter().map(|probe| format!("{}/{}", probe.group, probe.name)).collect();
+    let names = || {
+        found
+            .probes
+            .iter()
+            .map(|probe| format!("{}/{}", probe.group, probe.name))
+            .collect()
+    };
     if terminal.format != Format::Table {
         return terminal.show(found, names, Rows::default);
     }
@@ -67,19 +88,31 @@ fn show(found: &Findings, all: bool, terminal: Terminal) -> Result<()> {
                     (false, true) => "MISSING",
                     (false, false) => "missing",
                 };
-                vec![layer.name.clone(), state.to_owned(), layer.detail.clone(), layer.fix.clone()]
+                vec![
+                    layer.name.clone(),
+                    state.to_owned(),
+                    layer.detail.clone(),
+                    layer.fix.clone(),
+                ]
             })
             .collect(),
     })?;
     terminal.print("\n")?;
     terminal.show(found, names, || groups(found))?;
-    let notable: Vec<_> =
-        found.probes.iter().filter(|probe| all || probe.verdict != Verdict::Held).map(row).collect();
+    let notable: Vec<_> = found
+        .probes
+        .iter()
+        .filter(|probe| all || probe.verdict != Verdict::Held)
+        .map(row)
+        .collect();
     if notable.is_empty() {
         return Ok(());
     }
     terminal.print("\n")?;
-    terminal.show(found, names, || Rows { titles: vec!["PROBE", "VERDICT", "DETAIL", "FIX"], rows: notable })
+    terminal.show(found, names, || Rows {
+        titles: vec!["PROBE", "VERDICT", "DETAIL", "FIX"],
+        rows: notable,
+    })
 }
 
 /// One line per group of probes.
@@ -91,7 +124,12 @@ fn groups(found: &Findings) -> Rows {
         }
     }
     let count = |group: &str, verdict: Verdict| {
-        found.probes.iter().filter(|probe| probe.group == group && probe.verdict == verdict).count().to_string()
+        found
+            .probes
+            .iter()
+            .filter(|probe| probe.group == group && probe.verdict == verdict)
+            .count()
+            .to_string()
     };
     let row = |group: &str| {
         vec![
@@ -101,7 +139,10 @@ fn groups(found: &Findings) -> Rows {
             count(group, Verdict::NotShown),
         ]
     };
-    Rows { titles: vec!["PROBES", "HELD", "OPEN", "NOT SHOWN"], rows: order.into_iter().map(row).collect() }
+    Rows {
+        titles: vec!["PROBES", "HELD", "OPEN", "NOT SHOWN"],
+        rows: order.into_iter().map(row).collect(),
+    }
 }
 
 fn row(probe: &ProbeResult) -> Vec<String> {
@@ -116,7 +157,13 @@ fn row(probe: &ProbeResult) -> Vec<String> {
 
 fn summarise(found: &Findings, open: usize, terminal: Terminal) {
     let all = found.probes.len();
-    let count = |verdict| found.probes.iter().filter(|probe| probe.verdict == verdict).count();
+    let count = |verdict| {
+        found
+            .probes
+            .iter()
+            .filter(|probe| probe.verdict == verdict)
+            .count()
+    };
     if !found.layers.fit_for_tenants() {
         terminal.say(Message::DoctorMissing);
     }
@@ -124,7 +171,9 @@ fn summarise(found: &Findings, open: usize, terminal: Terminal) {
         terminal.say(Message::DoctorOpen.with("count", open).with("all", all));
     }
     let layers = &found.layers.layers;
-    let held = Message::DoctorHeld.with("held", count(Verdict::Held)).with("all", all);
+    let held = Message::DoctorHeld
+        .with("held", count(Verdict::Held))
+        .with("all", all);
     let held = held.with("not_shown", count(Verdict::NotShown));
     let held = held.with("layers", layers.iter().filter(|layer| layer.holds).count());
     terminal.say(held.with("all_layers", layers.len()));

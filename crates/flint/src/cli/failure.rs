@@ -50,8 +50,17 @@ impl Failure {
             (Some(code), _) => Message::HintPage.with("code", code),
             (None, _) => Message::HintRetry.into(),
         };
-        let code = if code.is_empty() { Code::Internal.to_string() } else { code.to_owned() };
-        Self { code, sentence: text.into(), hint: Some(hint), exit: exit(known, status) }
+        let code = if code.is_empty() {
+            Code::Internal.to_string()
+        } else {
+            code.to_owned()
+        };
+        Self {
+            code,
+            sentence: text.into(),
+            hint: Some(hint),
+            exit: exit(known, status),
+        }
     }
 
     /// Called wrongly.
@@ -77,8 +86,16 @@ impl Failure {
 
     /// `error[FLT-2001]: …` and, below it, `hint: …`.
     pub(crate) fn render(&self, language: Language, colour: bool) -> String {
-        let (red, blue, off) = if colour { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
-        let mut text = format!("{red}error[{}]{off}: {}\n", self.code, self.sentence.render(language));
+        let (red, blue, off) = if colour {
+            ("\x1b[1;31m", "\x1b[36m", "\x1b[0m")
+        } else {
+            ("", "", "")
+        };
+        let mut text = format!(
+            "{red}error[{}]{off}: {}\n",
+            self.code,
+            self.sentence.render(language)
+        );
         if let Some(hint) = &self.hint {
             text.push_str(&format!("{blue}hint{off}: {}\n", hint.render(language)));
         }
@@ -88,7 +105,13 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { exit: 1, ..Self::new(Code::Configuration, Message::Failed.with("reason", format!("{error:#}"))) }
+        Self {
+            exit: 1,
+            ..Self::new(
+                Code::Configuration,
+                Message::Failed.with("reason", format!("{error:#}")),
+            )
+        }
     }
 }
 

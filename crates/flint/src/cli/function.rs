@@ -89,7 +89,7 @@ pub(crate) fn run(verb: Verb, server: &Server, terminal: Terminal) -> Result<Exi
             terminal.say(Message::Deleted.with("what", name));
         }
         Verb::Config(args) => config(args, server, terminal)?,
-        Verb::Env(args) => env(args, server, terminal)?,
+        Verb::Env(args) => env(&args, server, terminal)?,
     }
     Ok(Exit::Good)
 }
@@ -106,7 +106,11 @@ fn list(server: &Server, terminal: Terminal) -> Result<()> {
             None => break,
         }
     }
-    let names = || all.iter().map(|function| function.function_name.clone()).collect();
+    let names = || {
+        all.iter()
+            .map(|function| function.function_name.clone())
+            .collect()
+    };
     terminal.show(&all, names, || Rows {
         titles: vec!["NAME", "RUNTIME", "HANDLER", "MEMORY", "TIMEOUT", "MODIFIED"],
         rows: all
@@ -142,7 +146,7 @@ fn config(args: Config, server: &Server, terminal: Terminal) -> Result<()> {
     terminal.show(&is, || vec![args.name], || members(&is))
 }
 
-fn env(args: Env, server: &Server, terminal: Terminal) -> Result<()> {
+fn env(args: &Env, server: &Server, terminal: Terminal) -> Result<()> {
     let mut variables = environment(&read(server, &args.name)?);
     let before = variables.clone();
     for text in &args.set {
@@ -155,8 +159,13 @@ fn env(args: Env, server: &Server, terminal: Terminal) -> Result<()> {
         }
     }
     if variables != before {
-        let environment = Environment { variables: Some(Variables::from(&variables)) };
-        let configuration = Configuration { environment: Some(environment), ..Configuration::default() };
+        let environment = Environment {
+            variables: Some(Variables::from(&variables)),
+        };
+        let configuration = Configuration {
+            environment: Some(environment),
+            ..Configuration::default()
+        };
         update(server, terminal, &args.name, configuration)?;
     }
     show_variables(&variables, terminal)
@@ -166,7 +175,10 @@ fn show_variables(variables: &BTreeMap<String, String>, terminal: Terminal) -> R
     let names = || variables.keys().cloned().collect();
     terminal.show(variables, names, || Rows {
         titles: vec!["NAME", "VALUE"],
-        rows: variables.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect(),
+        rows: variables
+            .iter()
+            .map(|(name, value)| vec![name.clone(), value.clone()])
+            .collect(),
     })
 }
 
@@ -175,7 +187,10 @@ fn read(server: &Server, name: &str) -> Result<FunctionConfiguration> {
 }
 
 fn update(server: &Server, terminal: Terminal, name: &str, configuration: Configuration) -> Result<()> {
-    let body = UpdateFunctionConfigurationRequest { revision_id: None, configuration };
+    let body = UpdateFunctionConfigurationRequest {
+        revision_id: None,
+        configuration,
+    };
     let made = server.aws("PUT", &path(name, "/configuration"), &body)?;
     wait(server, terminal, name, made)
 }
@@ -194,7 +209,10 @@ fn members(is: &FunctionConfiguration) -> Rows {
             row("handler", is.handler.clone().unwrap_or_default()),
             row("memory", format!("{} MB", is.memory_size)),
             row("timeout", format!("{} s", is.timeout)),
-            row("network", is.flint_network.clone().unwrap_or_else(|| "default".to_owned())),
+            row(
+                "network",
+                is.flint_network.clone().unwrap_or_else(|| "default".to_owned()),
+            ),
             row("environment", names.join(", ")),
             row("description", is.description.clone()),
             row("code", format!("{} B, {}", is.code_size, is.code_sha256)),

@@ -37,7 +37,9 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
         _ => (args.name.as_str(), None),
     };
     let qualifier = args.version.or(in_name).or(args.alias);
-    let query = qualifier.map(|text| format!("?Qualifier={}", encode(&text))).unwrap_or_default();
+    let query = qualifier
+        .map(|text| format!("?Qualifier={}", encode(&text)))
+        .unwrap_or_default();
     let route = path(name, &format!("/invocations{query}"));
     let mut headers = vec![("content-type", "application/json".to_owned())];
     if args.log {
@@ -49,7 +51,9 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
         terminal.say(String::from_utf8_lossy(&tail).trim_end().to_owned());
     }
     terminal.write(&answer.body)?;
-    let Some(kind) = header("x-amz-function-error") else { return Ok(Exit::Good) };
+    let Some(kind) = header("x-amz-function-error") else {
+        return Ok(Exit::Good);
+    };
     if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         terminal.write(b"\n")?;
     }
@@ -63,7 +67,12 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
 /// `errorType: errorMessage` of an error document.
 fn document_text(body: &[u8]) -> String {
     let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let member = |name: &str| document.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let member = |name: &str| {
+        document
+            .get(name)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+    };
     match (member("errorType"), member("errorMessage")) {
         ("", message) => message.to_owned(),
         (kind, message) => format!("{kind}: {message}"),
@@ -71,7 +80,9 @@ fn document_text(body: &[u8]) -> String {
 }
 
 fn event(text: Option<String>) -> Result<Vec<u8>> {
-    let Some(text) = text else { return Ok(b"{}".to_vec()) };
+    let Some(text) = text else {
+        return Ok(b"{}".to_vec());
+    };
     if text == "-" {
         let mut bytes = Vec::new();
         std::io::stdin().lock().read_to_end(&mut bytes)?;
@@ -79,7 +90,10 @@ fn event(text: Option<String>) -> Result<Vec<u8>> {
     }
     if std::path::Path::new(&text).is_file() {
         return std::fs::read(&text).map_err(|error| {
-            Failure::new(Code::Usage, Message::CannotRead.with("path", &text).with("reason", error))
+            Failure::new(
+                Code::Usage,
+                Message::CannotRead.with("path", &text).with("reason", error),
+            )
         });
     }
     match serde_json::from_str::<serde::de::IgnoredAny>(&text) {

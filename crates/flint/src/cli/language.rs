@@ -84,7 +84,12 @@ fn fill(template: &str, values: &[(&'static str, String)]) -> String {
     while let Some((before, after)) = rest.split_once('{') {
         text.push_str(before);
         let (name, after) = after.split_once('}').unwrap_or((after, ""));
-        text.push_str(values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value));
+        text.push_str(
+            values
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map_or("", |(_, value)| value),
+        );
         rest = after;
     }
     text + rest
@@ -95,8 +100,11 @@ mod tests {
     use super::*;
 
     fn placeholders(text: &str) -> Vec<&str> {
-        let mut found: Vec<_> =
-            text.split('{').skip(1).filter_map(|part| part.split_once('}').map(|(name, _)| name)).collect();
+        let mut found: Vec<_> = text
+            .split('{')
+            .skip(1)
+            .filter_map(|part| part.split_once('}').map(|(name, _)| name))
+            .collect();
         found.sort_unstable();
         found
     }
@@ -107,7 +115,10 @@ mod tests {
             let (en, zh) = (message.text(Language::En), message.text(Language::Zh));
             assert!(!en.is_empty() && !zh.is_empty(), "{message:?}");
             assert_eq!(placeholders(en), placeholders(zh), "{message:?}");
-            assert!(zh.chars().any(|c| c as u32 > 0x2e80), "{message:?} is not Chinese: {zh}");
+            assert!(
+                zh.chars().any(|c| c as u32 > 0x2e80),
+                "{message:?} is not Chinese: {zh}"
+            );
         }
     }
 

@@ -35,17 +35,27 @@ pub(crate) struct Args {
     follow: bool,
 }
 
-pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exit> {
-    let mut found = read(&args, server, None)?;
+pub(crate) fn run(args: &Args, server: &Server, terminal: Terminal) -> Result<Exit> {
+    let mut found = read(args, server, None)?;
     if !args.follow {
         if found.lines.is_empty() && terminal.format == Format::Table {
             terminal.say(Message::LogsEmpty);
             return Ok(Exit::Good);
         }
         if terminal.format == Format::Table {
-            return found.lines.iter().try_for_each(|line| terminal.print(&shown(line))).map(|()| Exit::Good);
+            return found
+                .lines
+                .iter()
+                .try_for_each(|line| terminal.print(&shown(line)))
+                .map(|()| Exit::Good);
         }
-        let ids = || found.lines.iter().filter_map(|line| line.request_id.clone()).collect();
+        let ids = || {
+            found
+                .lines
+                .iter()
+                .filter_map(|line| line.request_id.clone())
+                .collect()
+        };
         terminal.show(&found, ids, Rows::default)?;
         return Ok(Exit::Good);
     }
@@ -53,13 +63,15 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
         for line in &found.lines {
             // One document per line: a stream has no end to close a list at.
             match terminal.format {
-                Format::Json => terminal.print(&serde_json::to_string(line).map_err(std::io::Error::other)?)?,
+                Format::Json => {
+                    terminal.print(&serde_json::to_string(line).map_err(std::io::Error::other)?)?
+                }
                 _ => terminal.print(&shown(line))?,
             }
         }
         pause(Duration::from_millis(300));
         let next = found.next.take();
-        found = read(&args, server, next.as_deref())?;
+        found = read(args, server, next.as_deref())?;
     }
 }
 
@@ -77,10 +89,23 @@ fn read(args: &Args, server: &Server, after: Option<&str>) -> Result<LogLines> {
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name}={}", encode(value?))))
         .collect();
-    server.own("GET", &format!("/api/v1/functions/{}/logs?{}", encode(&args.name), query.join("&")), &())
+    server.own(
+        "GET",
+        &format!(
+            "/api/v1/functions/{}/logs?{}",
+            encode(&args.name),
+            query.join("&")
+        ),
+        &(),
+    )
 }
 
 fn shown(line: &LogLine) -> String {
     let at = jiff::Timestamp::from_millisecond(line.at_ms).unwrap_or_default();
-    format!("{} {} {}", at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ"), line.version, line.message)
+    format!(
+        "{} {} {}",
+        at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ"),
+        line.version,
+        line.message
+    )
 }

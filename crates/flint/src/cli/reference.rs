@@ -48,8 +48,16 @@ Credentials come from the server's data folder (`--data-dir`: files `credentials
 fn commands(mut command: Command) -> String {
     command.build();
     let mut page = format!("{HEAD}# Command line\n\n{CONVENTIONS}\n## Flags of every verb\n\n");
-    flags(&mut page, command.get_arguments().filter(|arg| arg.is_global_set() && !is_built_in(arg)));
-    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help") {
+    flags(
+        &mut page,
+        command
+            .get_arguments()
+            .filter(|arg| arg.is_global_set() && !is_built_in(arg)),
+    );
+    for verb in command
+        .get_subcommands()
+        .filter(|verb| !verb.is_hide_set() && verb.get_name() != "help")
+    {
         describe(&mut page, verb, "flint");
     }
     page.push_str("\n## flint.yaml\n\nEvery member may be left out; others are refused.\n\n| member | holds |\n|---|---|\n");
@@ -62,13 +70,21 @@ fn commands(mut command: Command) -> String {
 
 fn describe(page: &mut String, command: &Command, above: &str) {
     let name = format!("{above} {}", command.get_name());
-    let below: Vec<_> = command.get_subcommands().filter(|verb| verb.get_name() != "help").collect();
+    let below: Vec<_> = command
+        .get_subcommands()
+        .filter(|verb| verb.get_name() != "help")
+        .collect();
     if below.is_empty() {
         let places: Vec<String> = command.get_positionals().map(place).collect();
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let usage = [vec![name.clone()], places].concat().join(" ");
         let _ = write!(page, "\n## {usage}\n\n{about}.\n\n");
-        flags(page, command.get_arguments().filter(|arg| !arg.is_global_set() && !is_built_in(arg)));
+        flags(
+            page,
+            command
+                .get_arguments()
+                .filter(|arg| !arg.is_global_set() && !is_built_in(arg)),
+        );
     }
     for verb in below {
         describe(page, verb, &name);
@@ -76,17 +92,24 @@ fn describe(page: &mut String, command: &Command, above: &str) {
 }
 
 fn is_built_in(arg: &Arg) -> bool {
-    matches!(arg.get_id().as_str(), "help" | "version") && arg.get_short().is_some_and(|c| c == 'h' || c == 'V')
+    matches!(arg.get_id().as_str(), "help" | "version")
+        && arg.get_short().is_some_and(|c| c == 'h' || c == 'V')
 }
 
 fn place(arg: &Arg) -> String {
     let name = value(arg);
-    if arg.is_required_set() { name } else { format!("[{name}]") }
+    if arg.is_required_set() {
+        name
+    } else {
+        format!("[{name}]")
+    }
 }
 
 fn value(arg: &Arg) -> String {
     let names = arg.get_value_names().unwrap_or_default();
-    names.first().map_or_else(|| arg.get_id().as_str().to_uppercase(), ToString::to_string)
+    names
+        .first()
+        .map_or_else(|| arg.get_id().as_str().to_uppercase(), ToString::to_string)
 }
 
 fn flags<'a>(page: &mut String, args: impl Iterator<Item = &'a Arg>) {
@@ -102,8 +125,15 @@ fn flags<'a>(page: &mut String, args: impl Iterator<Item = &'a Arg>) {
                 (false, false) => names.join(", "),
             };
             let written = written.replace('|', "\\|");
-            let help = arg.get_help().map(ToString::to_string).unwrap_or_default().replace('|', "\\|");
-            let variable = arg.get_env().map(|name| format!("`{}`", name.to_string_lossy())).unwrap_or_default();
+            let help = arg
+                .get_help()
+                .map(ToString::to_string)
+                .unwrap_or_default()
+                .replace('|', "\\|");
+            let variable = arg
+                .get_env()
+                .map(|name| format!("`{}`", name.to_string_lossy()))
+                .unwrap_or_default();
             format!("| `{written}` | {help} | {variable} |\n")
         })
         .collect();
@@ -150,7 +180,10 @@ mod tests {
         for code in flint_model::Code::ALL {
             let page = std::fs::read_to_string(folder.join(format!("{code}.md"))).unwrap_or_default();
             assert!(page.starts_with(&format!("# {code} ")), "docs/errors/{code}.md");
-            assert!(page.contains("**Cause.**") && page.contains("**Fix.**"), "docs/errors/{code}.md");
+            assert!(
+                page.contains("**Cause.**") && page.contains("**Fix.**"),
+                "docs/errors/{code}.md"
+            );
             assert!(page.lines().count() <= 12, "docs/errors/{code}.md is long");
         }
     }

@@ -74,7 +74,15 @@ fn rows(list: &RuntimeList) -> Rows {
         };
         let note = if row.substitute { "substitute; " } else { "" };
         let hint = row.missing_hint.clone().unwrap_or_default();
-        vec![row.name.clone(), by, row.version.clone().unwrap_or_default(), format!("{note}{hint}")]
+        vec![
+            row.name.clone(),
+            by,
+            row.version.clone().unwrap_or_default(),
+            format!("{note}{hint}"),
+        ]
     };
-    Rows { titles: vec!["NAME", "SERVED BY", "VERSION", "NOTE"], rows: list.runtimes.iter().map(row).collect() }
+    Rows {
+        titles: vec!["NAME", "SERVED BY", "VERSION", "NOTE"],
+        rows: list.runtimes.iter().map(row).collect(),
+    }
 }

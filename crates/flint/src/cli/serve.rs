@@ -38,13 +38,26 @@ pub(crate) fn run(args: Args, data_dir: Option<&Path>) -> Result<()> {
         ("server.listen", args.listen),
         ("server.region", args.region),
         ("server.account_id", args.account_id),
-        ("server.insecure_single_tenant", args.insecure_single_tenant.then(|| "true".to_owned())),
+        (
+            "server.insecure_single_tenant",
+            args.insecure_single_tenant.then(|| "true".to_owned()),
+        ),
     ];
-    flags.extend(named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    flags.extend(
+        named
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value?))),
+    );
     for pair in &args.set {
-        let (key, value) = pair.split_once('=').with_context(|| format!("--set {pair}: write KEY=VALUE"))?;
+        let (key, value) = pair
+            .split_once('=')
+            .with_context(|| format!("--set {pair}: write KEY=VALUE"))?;
         flags.push((key.to_owned(), value.to_owned()));
     }
-    let settings = Settings::load(&Sources { file: args.config, flags, environment: std::env::vars().collect() })?;
+    let settings = Settings::load(&Sources {
+        file: args.config,
+        flags,
+        environment: std::env::vars().collect(),
+    })?;
     wiring::serve(settings)
 }

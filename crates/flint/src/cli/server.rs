@@ -47,7 +47,11 @@ pub(crate) struct Server {
     token: Option<Secret>,
 }
 
-const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const NAME: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// A segment of a path, or a value of a query.
 pub(crate) fn encode(text: &str) -> String {
@@ -71,7 +75,9 @@ impl Server {
             .or_else(|| pair("FLINT_ROOT_ACCESS_KEY_ID", "FLINT_ROOT_SECRET_ACCESS_KEY"));
         let mut token = variable("FLINT_TOKEN").map(Secret::new);
         if key.is_none() || token.is_none() {
-            let kept = Credentials::load(&folder).map_err(|error| Failure::new(Code::Configuration, error.to_string()))?;
+            let kept = Credentials::load(&folder).map_err(|error| {
+                Failure::new(Code::MissingCredentials, error.to_string()).hint(Message::HintCredentials)
+            })?;
             key = key.or(kept.0);
             token = token.or(kept.1);
         }
@@ -80,7 +86,14 @@ impl Server {
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(5)))
             .build();
-        Ok(Self { agent: agent.into(), endpoint, folder, region, key, token })
+        Ok(Self {
+            agent: agent.into(),
+            endpoint,
+            folder,
+            region,
+            key,
+            token,
+        })
     }
 
     /// Where the server is.
@@ -94,7 +107,12 @@ impl Server {
     }
 
     /// An AWS-shaped call, with a JSON body unless it is `()`.
-    pub(crate) fn aws<I: Serialize, O: DeserializeOwned>(&self, method: &str, path: &str, body: &I) -> Result<O> {
+    pub(crate) fn aws<I: Serialize, O: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &I,
+    ) -> Result<O> {
         let body = serde_json::to_vec(body).map_err(std::io::Error::other)?;
         let body = if body == b"null" { Vec::new() } else { body };
         read(&self.signed(method, path, &[], body)?.body)
@@ -108,13 +126,20 @@ impl Server {
         headers: &[(&'static str, String)],
         body: Vec<u8>,
     ) -> Result<Answer> {
-        let key = self.key.as_ref().ok_or_else(|| self.without(Message::HintCredentials))?;
+        let key = self
+            .key
+            .as_ref()
+            .ok_or_else(|| self.without(Message::HintCredentials))?;
         let mut request = self.request(method, path, body)?;
         for (name, value) in headers {
             let value = value.parse().map_err(std::io::Error::other)?;
             request.headers_mut().insert(*name, value);
         }
-        let signer = Signer { key, region: &self.region, service: "lambda" };
+        let signer = Signer {
+            key,
+            region: &self.region,
+            service: "lambda",
+        };
         let (mut parts, body) = request.into_parts();
         let now = jiff::Timestamp::now();
         signer
@@ -124,22 +149,38 @@ impl Server {
     }
 
     /// A call of our own API.
-    pub(crate) fn own<I: Serialize, O: DeserializeOwned>(&self, method: &str, path: &str, body: &I) -> Result<O> {
-        let token = self.token.as_ref().ok_or_else(|| self.without(Message::HintToken))?;
+    pub(crate) fn own<I: Serialize, O: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &I,
+    ) -> Result<O> {
+        let token = self
+            .token
+            .as_ref()
+            .ok_or_else(|| self.without(Message::HintToken))?;
         let body = serde_json::to_vec(body).map_err(std::io::Error::other)?;
         let mut request = self.request(method, path, if body == b"null" { Vec::new() } else { body })?;
-        let value = format!("Bearer {}", token.expose()).parse().map_err(std::io::Error::other)?;
+        let value = format!("Bearer {}", token.expose())
+            .parse()
+            .map_err(std::io::Error::other)?;
         request.headers_mut().insert(http::header::AUTHORIZATION, value);
         read(&self.send(request)?.body)
     }
 
     fn without(&self, hint: Message) -> Failure {
         let folder = self.folder.display();
-        Failure::new(Code::MissingCredentials, Message::NoCredentials.with("folder", folder)).hint(hint)
+        Failure::new(
+            Code::MissingCredentials,
+            Message::NoCredentials.with("folder", folder),
+        )
+        .hint(hint)
     }
 
     fn request(&self, method: &str, path: &str, body: Vec<u8>) -> Result<http::Request<Vec<u8>>> {
-        let request = http::Request::builder().method(method).uri(format!("{}{path}", self.endpoint));
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.endpoint));
         Ok(request.body(body).map_err(std::io::Error::other)?)
     }
 
@@ -150,18 +191,36 @@ impl Server {
             self.agent.run(request)
         };
         let lost = |error: ureq::Error| {
-            let sentence = Message::Unreachable.with("endpoint", &self.endpoint).with("reason", error);
+            let sentence = Message::Unreachable
+                .with("endpoint", &self.endpoint)
+                .with("reason", error);
             Failure::new(Code::Unreachable, sentence).hint(Message::HintServe)
         };
         let mut response = result.map_err(lost)?;
-        let body = response.body_mut().with_config().limit(256 << 20).read_to_vec().map_err(lost)?;
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(256 << 20)
+            .read_to_vec()
+            .map_err(lost)?;
         let status = response.status();
         if status.is_success() {
-            return Ok(Answer { headers: response.headers().clone(), body });
+            return Ok(Answer {
+                headers: response.headers().clone(),
+                body,
+            });
         }
-        let code = response.headers().get(CODE_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let code = response
+            .headers()
+            .get(CODE_HEADER)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         let said: ErrorBody = serde_json::from_slice(&body).unwrap_or_default();
-        let text = if said.text().is_empty() { status.to_string() } else { said.text().to_owned() };
+        let text = if said.text().is_empty() {
+            status.to_string()
+        } else {
+            said.text().to_owned()
+        };
         Err(Failure::answered(code, status.as_u16(), text))
     }
 }

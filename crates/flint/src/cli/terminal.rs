@@ -46,7 +46,12 @@ impl Terminal {
     /// A terminal as the environment is.
     pub(crate) fn new(language: Language, format: Format, yes: bool) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { language, format, yes, colour: !plain && std::io::stderr().is_terminal() }
+        Self {
+            language,
+            format,
+            yes,
+            colour: !plain && std::io::stderr().is_terminal(),
+        }
     }
 
     /// Says a line on standard error.
@@ -71,7 +76,11 @@ impl Terminal {
     /// Writes lines on standard output.
     pub(crate) fn print(self, text: &str) -> Result<()> {
         self.write(text.as_bytes())?;
-        if text.is_empty() || text.ends_with('\n') { Ok(()) } else { self.write(b"\n") }
+        if text.is_empty() || text.ends_with('\n') {
+            Ok(())
+        } else {
+            self.write(b"\n")
+        }
     }
 
     /// Writes a result in the form that was asked for.

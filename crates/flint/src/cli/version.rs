@@ -40,15 +40,30 @@ pub(crate) fn run(verb: Verb, server: &Server, terminal: Terminal) -> Result<Exi
     match verb {
         Verb::List { name } => {
             let all = list(server, &name)?;
-            terminal.show(&all, || all.iter().map(|is| is.version.clone()).collect(), || rows(&all))?;
+            terminal.show(
+                &all,
+                || all.iter().map(|is| is.version.clone()).collect(),
+                || rows(&all),
+            )?;
         }
         Verb::Publish { name, message } => {
-            let body = PublishVersionRequest { description: message, ..PublishVersionRequest::default() };
+            let body = PublishVersionRequest {
+                description: message,
+                ..PublishVersionRequest::default()
+            };
             let made: FunctionConfiguration = server.aws("POST", &path(&name, "/versions"), &body)?;
-            terminal.show(&made, || vec![made.version.clone()], || rows(std::slice::from_ref(&made)))?;
+            terminal.show(
+                &made,
+                || vec![made.version.clone()],
+                || rows(std::slice::from_ref(&made)),
+            )?;
         }
         Verb::Delete { name, version } => {
-            terminal.confirm(Message::AskDeleteVersion.with("name", &name).with("version", &version))?;
+            terminal.confirm(
+                Message::AskDeleteVersion
+                    .with("name", &name)
+                    .with("version", &version),
+            )?;
             let route = path(&name, &format!("?Qualifier={}", encode(&version)));
             let () = server.aws("DELETE", &route, &())?;
             terminal.say(Message::Deleted.with("what", format!("{name}:{version}")));
@@ -74,7 +89,15 @@ fn list(server: &Server, name: &str) -> Result<Vec<FunctionConfiguration>> {
 fn rows(all: &[FunctionConfiguration]) -> Rows {
     let row = |is: &FunctionConfiguration| {
         let code = is.code_sha256.chars().take(12).collect();
-        vec![is.version.clone(), is.last_modified.clone(), code, is.description.clone()]
+        vec![
+            is.version.clone(),
+            is.last_modified.clone(),
+            code,
+            is.description.clone(),
+        ]
     };
-    Rows { titles: vec!["VERSION", "MODIFIED", "CODE", "DESCRIPTION"], rows: all.iter().map(row).collect() }
+    Rows {
+        titles: vec!["VERSION", "MODIFIED", "CODE", "DESCRIPTION"],
+        rows: all.iter().map(row).collect(),
+    }
 }

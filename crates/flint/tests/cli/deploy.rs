@@ -6,9 +6,19 @@ use crate::server::{Server, at, example, project};
 fn a_folder_becomes_a_function_and_a_second_deploy_says_that_nothing_changed() {
     let server = Server::start();
     let folder = project(&[("app.py", "def handler(event, context):\n    return 1\n")]);
-    let first = server.run(&["deploy", at(&folder), "--name", "quote", "--runtime", "python3.11"]);
+    let first = server.run(&[
+        "deploy",
+        at(&folder),
+        "--name",
+        "quote",
+        "--runtime",
+        "python3.11",
+    ]);
     assert_eq!(first.code, 0, "{first:?}");
-    assert_eq!(first.err, "packed 1 files, 152 B\nuploading 152 B\npublishing a version\n");
+    assert_eq!(
+        first.err,
+        "packed 1 files, 154 B\nuploading 154 B\npublishing a version\n"
+    );
     let code = first.out.lines().find(|line| line.starts_with("  code")).unwrap();
     let expected = format!(
         "quote: created\n{code}\n  runtime      - -> python3.11\n  handler      - -> app.handler\nversion 1\n\
@@ -23,12 +33,40 @@ fn a_folder_becomes_a_function_and_a_second_deploy_says_that_nothing_changed() {
                     address: ADDRESS/2015-03-31/functions/quote/invocations?Qualifier=live\n";
     assert_eq!(second, expected);
 
-    std::fs::write(folder.path().join("app.py"), "def handler(event, context):\n    return 2\n").unwrap();
-    let dry = server.good(&["deploy", at(&folder), "--name", "quote", "--memory", "256", "--dry-run"]);
-    assert!(dry.starts_with("quote: would be updated\n") && dry.contains("128 MB -> 256 MB"), "{dry}");
-    assert_eq!(server.good(&["invoke", "quote"]), "1", "a dry run changes nothing");
+    std::fs::write(
+        folder.path().join("app.py"),
+        "def handler(event, context):\n    return 2\n",
+    )
+    .unwrap();
+    let dry = server.good(&[
+        "deploy",
+        at(&folder),
+        "--name",
+        "quote",
+        "--memory",
+        "256",
+        "--dry-run",
+    ]);
+    assert!(
+        dry.starts_with("quote: would be updated\n") && dry.contains("128 MB -> 256 MB"),
+        "{dry}"
+    );
+    assert_eq!(
+        server.good(&["invoke", "quote"]),
+        "1",
+        "a dry run changes nothing"
+    );
 
-    let third = server.good(&["deploy", at(&folder), "--name", "quote", "--memory", "256", "-m", "better"]);
+    let third = server.good(&[
+        "deploy",
+        at(&folder),
+        "--name",
+        "quote",
+        "--memory",
+        "256",
+        "-m",
+        "better",
+    ]);
     assert!(third.contains("\nversion 2\nalias live: 1 -> 2\n"), "{third}");
     assert_eq!(server.good(&["invoke", "quote:live"]), "2");
     assert!(server.good(&["version", "list", "quote"]).contains("better"));
@@ -71,11 +109,17 @@ fn a_bad_flint_yaml_is_refused_with_all_its_problems() {
 fn what_cannot_be_deployed_says_what_to_do() {
     let server = Server::start();
     let empty = project(&[("notes.txt", "")]);
-    let ran = server.run(&["deploy", at(&empty)]);
-    assert!(ran.code == 2 && ran.err.contains("neither flint.yaml nor a handler was found"), "{ran:?}");
+    let ran = server.run(&["deploy", at(&empty), "--name", "x"]);
+    assert!(
+        ran.code == 2 && ran.err.contains("neither flint.yaml nor a handler was found"),
+        "{ran:?}"
+    );
     let rust = project(&[("Cargo.toml", "")]);
-    let ran = server.run(&["deploy", at(&rust)]);
-    assert!(ran.code == 2 && ran.err.contains("is a Rust project") && ran.err.contains("hint: give flint.yaml"), "{ran:?}");
+    let ran = server.run(&["deploy", at(&rust), "--name", "x"]);
+    assert!(
+        ran.code == 2 && ran.err.contains("is a Rust project") && ran.err.contains("hint: give flint.yaml"),
+        "{ran:?}"
+    );
     let broken = project(&[("flint.yaml", "build: exit 3\n")]);
     let ran = server.run(&["deploy", at(&broken)]);
     assert!(ran.code == 2 && ran.err.contains("exit status: 3"), "{ran:?}");
@@ -87,9 +131,13 @@ fn a_zip_is_deployed_as_it_is_and_a_network_is_kept() {
     let folder = project(&[("index.js", "exports.handler = async () => 'zip';\n")]);
     server.good(&["deploy", at(&folder), "--name", "first", "--network", "none"]);
     assert!(server.good(&["fn", "get", "first"]).contains("network      none"));
-    let link: serde_json::Value = serde_json::from_str(&server.good(&["fn", "get", "first", "-o", "json"])).unwrap();
+    let link: serde_json::Value =
+        serde_json::from_str(&server.good(&["fn", "get", "first", "-o", "json"])).unwrap();
     let zip = folder.path().join("again.zip");
-    let address = link["Code"]["Location"].as_str().unwrap().replace("ADDRESS", &server.address);
+    let address = link["Code"]["Location"]
+        .as_str()
+        .unwrap()
+        .replace("ADDRESS", &server.address);
     let mut answer = ureq::get(&address).call().unwrap();
     std::fs::write(&zip, answer.body_mut().read_to_vec().unwrap()).unwrap();
     server.good(&["deploy", zip.to_str().unwrap()]);

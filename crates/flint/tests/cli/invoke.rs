@@ -18,16 +18,30 @@ fn with_function() -> Server {
 #[test]
 fn the_payload_comes_from_a_text_a_file_or_standard_input() {
     let server = with_function();
-    assert_eq!(server.good(&["invoke", "echo", "-e", r#"{"a": [1, "é"]}"#]), r#"{"a": [1, "é"]}"#);
+    assert_eq!(
+        server.good(&["invoke", "echo", "-e", r#"{"a":[1,"é"]}"#]),
+        r#"{"a": [1, "\u00e9"]}"#
+    );
     let folder = project(&[("event.json", "[1,2]")]);
-    assert_eq!(server.good(&["invoke", "echo", "-e", &format!("{}/event.json", at(&folder))]), "[1, 2]");
+    assert_eq!(
+        server.good(&["invoke", "echo", "-e", &format!("{}/event.json", at(&folder))]),
+        "[1, 2]"
+    );
     let mut command = server.command(&["invoke", "echo", "-e", "-"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(b"3").unwrap();
     assert_eq!(child.wait_with_output().unwrap().stdout, b"3");
     let ran = server.run(&["invoke", "echo", "-e", "{no"]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
-    assert!(ran.err.starts_with("error[FLT-5003]: {no is neither a file nor JSON\n"), "{ran:?}");
+    assert!(
+        ran.err
+            .starts_with("error[FLT-5003]: {no is neither a file nor JSON\n"),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -38,10 +52,18 @@ fn an_error_of_the_function_is_its_document_and_exit_code_1() {
     let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(document["errorType"], "ValueError");
     assert!(ran.err.contains("saw fail\n"), "the log tail: {}", ran.err);
-    assert!(ran.err.contains("the function returned an error (Unhandled): ValueError: no luck\n"), "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("the function returned an error (Unhandled): ValueError: no luck\n"),
+        "{}",
+        ran.err
+    );
     let id = ran.err.lines().last().unwrap().rsplit(' ').next().unwrap();
     let log = server.good(&["logs", "echo", "--request-id", id]);
-    assert!(log.contains("saw fail") && log.contains(&format!("REPORT RequestId: {id}")), "{log}");
+    assert!(
+        log.contains("saw fail") && log.contains(&format!("REPORT RequestId: {id}")),
+        "{log}"
+    );
 }
 
 #[test]
@@ -50,7 +72,10 @@ fn logs_are_chosen_by_time_and_text() {
     server.good(&["invoke", "echo", "-e", "\"one\""]);
     server.good(&["invoke", "echo", "-e", "\"two\""]);
     let saw = server.good(&["logs", "echo", "--since", "10m", "--contains", "saw"]);
-    let texts: Vec<&str> = saw.lines().map(|line| line.split_once(" $LATEST ").unwrap().1).collect();
+    let texts: Vec<&str> = saw
+        .lines()
+        .map(|line| line.split_once(" $LATEST ").unwrap().1)
+        .collect();
     assert_eq!(texts, ["saw one", "saw two"]);
     let last = server.good(&["logs", "echo", "--limit", "1", "--contains", "saw", "-o", "json"]);
     let last: serde_json::Value = serde_json::from_str(&last).unwrap();

@@ -5,34 +5,63 @@ use crate::server::{Server, at, project};
 #[test]
 fn versions_and_aliases_are_moved_by_hand() {
     let server = Server::start();
-    let folder = project(&[("app.py", "def handler(event, context):\n    return context.function_version\n")]);
+    let folder = project(&[(
+        "app.py",
+        "def handler(event, context):\n    return context.function_version\n",
+    )]);
     server.good(&["deploy", at(&folder), "--name", "f", "--no-publish"]);
     assert_eq!(server.good(&["invoke", "f"]), "\"$LATEST\"");
-    assert_eq!(server.good(&["version", "publish", "f", "-m", "one", "-o", "name"]), "1\n");
+    assert_eq!(
+        server.good(&["version", "publish", "f", "-m", "one", "-o", "name"]),
+        "1\n"
+    );
     server.good(&["fn", "config", "f", "--memory", "192", "--timeout", "7s"]);
-    assert_eq!(server.good(&["version", "publish", "f", "-m", "two", "-o", "name"]), "2\n");
+    assert_eq!(
+        server.good(&["version", "publish", "f", "-m", "two", "-o", "name"]),
+        "2\n"
+    );
     server.good(&["alias", "set", "f", "live=1,2:100%"]);
     assert_eq!(server.good(&["invoke", "f:live"]), "\"2\"");
-    assert!(server.good(&["alias", "list", "f"]).contains("live   1        2: 100%"));
+    assert!(
+        server
+            .good(&["alias", "list", "f"])
+            .contains("live   1        2: 100%")
+    );
     server.good(&["alias", "set", "f", "live=1"]);
     assert_eq!(server.good(&["invoke", "f", "--alias", "live"]), "\"1\"");
     assert_eq!(server.good(&["invoke", "f", "--version", "2"]), "\"2\"");
-    assert_eq!(server.run(&["version", "delete", "f", "1", "-y"]).code, 5, "an alias leads to it");
+    assert_eq!(
+        server.run(&["version", "delete", "f", "1", "-y"]).code,
+        5,
+        "an alias leads to it"
+    );
     server.good(&["version", "delete", "f", "2", "-y"]);
     server.good(&["alias", "delete", "f", "live", "-y"]);
     assert_eq!(server.good(&["alias", "list", "f", "-o", "name"]), "");
-    assert_eq!(server.good(&["version", "list", "f", "-o", "name"]), "$LATEST\n1\n");
+    assert_eq!(
+        server.good(&["version", "list", "f", "-o", "name"]),
+        "$LATEST\n1\n"
+    );
 }
 
 #[test]
 fn variables_are_set_and_taken_away() {
     let server = Server::start();
-    let folder = project(&[("app.py", "import os\ndef handler(event, context):\n    return os.environ.get('COLOUR')\n")]);
+    let folder = project(&[(
+        "app.py",
+        "import os\ndef handler(event, context):\n    return os.environ.get('COLOUR')\n",
+    )]);
     server.good(&["deploy", at(&folder), "--name", "f", "--env", "COLOUR=red=ish"]);
     assert_eq!(server.good(&["invoke", "f:live"]), "\"red=ish\"");
-    assert_eq!(server.good(&["fn", "env", "f", "--set", "COLOUR=blue", "-o", "yaml"]), "COLOUR: blue\n");
+    assert_eq!(
+        server.good(&["fn", "env", "f", "--set", "COLOUR=blue", "-o", "yaml"]),
+        "COLOUR: blue\n"
+    );
     assert_eq!(server.good(&["invoke", "f"]), "\"blue\"");
-    assert_eq!(server.good(&["fn", "env", "f", "--unset", "COLOUR", "-o", "name"]), "");
+    assert_eq!(
+        server.good(&["fn", "env", "f", "--unset", "COLOUR", "-o", "name"]),
+        ""
+    );
     assert_eq!(server.good(&["invoke", "f"]), "null");
 }
 
@@ -42,7 +71,8 @@ fn deleting_asks_and_without_a_terminal_refuses() {
     let folder = project(&[("app.py", "def handler(event, context):\n    return 1\n")]);
     server.good(&["deploy", at(&folder), "--name", "f"]);
     let ran = server.run(&["fn", "delete", "f"]);
-    let said = "error[FLT-5003]: this needs a yes, and there is no terminal to ask on\nhint: say it with -y\n";
+    let said =
+        "error[FLT-5003]: this needs a yes, and there is no terminal to ask on\nhint: say it with -y\n";
     assert_eq!((ran.code, ran.err.as_str()), (2, said));
     assert_eq!(server.good(&["fn", "list", "-o", "name"]), "f\n");
     let ran = server.run(&["fn", "rm", "f", "-y"]);

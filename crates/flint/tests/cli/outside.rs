@@ -11,11 +11,23 @@ fn sentences_come_in_the_language_that_was_asked_for() {
     let server = Server::start();
     let ran = server.run(&["fn", "get", "nope", "--lang", "zh"]);
     assert_eq!(ran.code, 3);
-    assert!(ran.err.starts_with("error[FLT-2001]: ") && ran.err.ends_with("hint: `flint fn list` 可列出现有函数\n"), "{ran:?}");
-    let ran: Ran = server.command(&["logs", "nope"]).env("LC_ALL", "zh_CN.UTF-8").output().unwrap().into();
+    assert!(
+        ran.err.starts_with("error[FLT-2001]: ")
+            && ran.err.ends_with("hint: `flint fn list` 可列出现有函数\n"),
+        "{ran:?}"
+    );
+    let ran: Ran = server
+        .command(&["logs", "nope"])
+        .env("LC_ALL", "zh_CN.UTF-8")
+        .output()
+        .unwrap()
+        .into();
     assert!(ran.err.contains("可列出现有函数"), "{ran:?}");
     let help = run(&["deploy", "--help", "--lang", "zh"]);
-    assert!(help.code == 0 && help.out.starts_with("部署目录或 zip"), "{help:?}");
+    assert!(
+        help.code == 0 && help.out.starts_with("部署目录或 zip"),
+        "{help:?}"
+    );
 }
 
 #[test]
@@ -24,34 +36,83 @@ fn a_server_that_is_not_there_is_exit_code_8() {
     let id = ("FLINT_ACCESS_KEY_ID", "FLINT_SECRET_ACCESS_KEY");
     // Port 1 is reserved and nobody listens there.
     let mut command = flint(&["fn", "list", "--endpoint", "http://127.0.0.1:1", "--data-dir"]);
-    let ran: Ran = command.arg(folder.path()).env(id.0, "A").env(id.1, "B").output().unwrap().into();
+    let ran: Ran = command
+        .arg(folder.path())
+        .env(id.0, "A")
+        .env(id.1, "B")
+        .output()
+        .unwrap()
+        .into();
     assert_eq!(ran.code, 8, "{ran:?}");
-    assert!(ran.err.starts_with("error[FLT-5002]: cannot reach http://127.0.0.1:1: "), "{ran:?}");
-    assert!(ran.err.ends_with("hint: start a server with `flint serve`, or name one with --endpoint\n"), "{ran:?}");
-    let ran: Ran = flint(&["fn", "list", "--data-dir"]).arg(folder.path()).output().unwrap().into();
-    assert!(ran.code == 4 && ran.err.starts_with("error[FLT-4001]: no credentials in "), "{ran:?}");
+    assert!(
+        ran.err
+            .starts_with("error[FLT-5002]: cannot reach http://127.0.0.1:1: "),
+        "{ran:?}"
+    );
+    assert!(
+        ran.err
+            .ends_with("hint: start a server with `flint serve`, or name one with --endpoint\n"),
+        "{ran:?}"
+    );
+    let ran: Ran = flint(&["fn", "list", "--data-dir"])
+        .arg(folder.path())
+        .output()
+        .unwrap()
+        .into();
+    assert!(
+        ran.code == 4 && ran.err.starts_with("error[FLT-4001]: no credentials in "),
+        "{ran:?}"
+    );
 }
 
 #[test]
 fn wrong_credentials_are_exit_code_4() {
     let server = Server::start();
     let mut command = server.command(&["fn", "list"]);
-    let ran: Ran = command.env("FLINT_ACCESS_KEY_ID", "AKID").env("FLINT_SECRET_ACCESS_KEY", "x").output().unwrap().into();
-    assert!(ran.code == 4 && ran.err.starts_with("error[FLT-4004]: "), "{ran:?}");
-    let ran: Ran = server.command(&["runtime", "list"]).env("FLINT_TOKEN", "flk_x").output().unwrap().into();
+    let ran: Ran = command
+        .env("FLINT_ACCESS_KEY_ID", "AKID")
+        .env("FLINT_SECRET_ACCESS_KEY", "x")
+        .output()
+        .unwrap()
+        .into();
+    assert!(
+        ran.code == 4 && ran.err.starts_with("error[FLT-4004]: "),
+        "{ran:?}"
+    );
+    let ran: Ran = server
+        .command(&["runtime", "list"])
+        .env("FLINT_TOKEN", "flk_x")
+        .output()
+        .unwrap()
+        .into();
     assert_eq!(ran.code, 4, "{ran:?}");
 }
 
 #[test]
 fn wrong_usage_is_exit_code_2_with_a_hint() {
     let ran = run(&["invoke"]);
-    let said = "error[FLT-5003]: the following required arguments were not provided:\n  <NAME>\n\
+    let said = "error[FLT-5003]: missing: <NAME>\n\
                 hint: `flint invoke --help` shows how it is written\n";
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (2, "", said));
-    assert_eq!(run(&["frobnicate"]).code, 2);
+    let ran = run(&["deploi", "--lang", "zh"]);
+    assert_eq!(
+        ran.err,
+        "error[FLT-5003]: 无法识别 deploi (completion, deploy?)\nhint: 用法见 `flint --help`\n"
+    );
+    let ran = run(&["fn", "config", "f", "--memory", "5"]);
+    assert!(
+        ran.code == 2 && ran.err.contains("5 cannot be --memory <MB>: \"5\" is no size"),
+        "{ran:?}"
+    );
     assert_eq!(run(&[]).code, 2);
-    assert_eq!(run(&["--version"]).out, concat!("flint ", env!("CARGO_PKG_VERSION"), "\n"));
-    assert_eq!(run(&["alias", "set", "f", "live", "--data-dir", "/nonexistent"]).code, 2);
+    assert_eq!(
+        run(&["--version"]).out,
+        concat!("flint ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+    assert_eq!(
+        run(&["alias", "set", "f", "live", "--data-dir", "/nonexistent"]).code,
+        2
+    );
 }
 
 #[test]

@@ -46,7 +46,11 @@ impl Server {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (child, address) = spawn(folder.path());
-        Self { child, folder, address }
+        Self {
+            child,
+            folder,
+            address,
+        }
     }
 
     /// Stops it and starts it again on the same folder.
@@ -87,12 +91,18 @@ impl Drop for Server {
 }
 
 fn spawn(folder: &Path) -> (Child, String) {
-    let mut child = flint(&["serve", "--listen", "127.0.0.1:0", "--insecure-single-tenant", "--data-dir"])
-        .arg(folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = flint(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--insecure-single-tenant",
+        "--data-dir",
+    ])
+    .arg(folder)
+    .stdout(Stdio::piped())
+    .stderr(Stdio::null())
+    .spawn()
+    .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let first = lines.next().expect("the server says where it listens").unwrap();
     let address = first.split_once(" listens on ").unwrap().1.to_owned();

@@ -13,26 +13,44 @@ const SLOW: &str = "import time\ndef handler(e, c):\n  time.sleep(e)\n  return c
 fn instances_follow_demand_from_zero_to_many_and_back() {
     let server = server(&["--set", "engine.idle_timeout_ms=300"]);
     let lambda = server.lambda().unwrap();
-    lambda.create("f", "python3.11", "app.handler", &[("app.py", SLOW)], &json!({ "Timeout": 30 })).unwrap();
+    lambda
+        .create(
+            "f",
+            "python3.11",
+            "app.handler",
+            &[("app.py", SLOW)],
+            &json!({ "Timeout": 30 }),
+        )
+        .unwrap();
     let alone = descendants(server.pid()).len();
     let streams: Vec<Value> = std::thread::scope(|scope| {
-        let calls: Vec<_> = (0..12).map(|_| scope.spawn(|| lambda.invoke("f", &json!(1.0)).unwrap().json())).collect();
+        let calls: Vec<_> = (0..12)
+            .map(|_| scope.spawn(|| lambda.invoke("f", &json!(1.0)).unwrap().json()))
+            .collect();
         calls.into_iter().map(|call| call.join().unwrap()).collect()
     });
     let distinct: std::collections::HashSet<_> = streams.iter().map(ToString::to_string).collect();
-    assert!(streams.iter().all(Value::is_string) && distinct.len() == 12, "{streams:?}");
+    assert!(
+        streams.iter().all(Value::is_string) && distinct.len() == 12,
+        "{streams:?}"
+    );
     let until = Instant::now() + Duration::from_secs(10);
     while descendants(server.pid()).len() != alone {
         assert!(Instant::now() < until, "instances stay without work");
     }
-    assert!(lambda.invoke("f", &json!(0)).unwrap().json().is_string(), "and from zero again");
+    assert!(
+        lambda.invoke("f", &json!(0)).unwrap().json().is_string(),
+        "and from zero again"
+    );
 }
 
 #[test]
 fn calls_in_sequence_use_one_instance() {
     let server = server(&[]);
     let lambda = server.lambda().unwrap();
-    lambda.create("f", "python3.11", "app.handler", &[("app.py", SLOW)], &json!({})).unwrap();
+    lambda
+        .create("f", "python3.11", "app.handler", &[("app.py", SLOW)], &json!({}))
+        .unwrap();
     let first = lambda.invoke("f", &json!(0)).unwrap().json();
     for _ in 0..50 {
         assert_eq!(lambda.invoke("f", &json!(0)).unwrap().json(), first);
@@ -43,15 +61,29 @@ fn calls_in_sequence_use_one_instance() {
 fn reserved_concurrency_holds_waits_and_then_refuses() {
     let server = server(&["--set", "engine.queue_wait_ms=400"]);
     let lambda = server.lambda().unwrap();
-    lambda.create("f", "python3.11", "app.handler", &[("app.py", SLOW)], &json!({ "Timeout": 30 })).unwrap();
+    lambda
+        .create(
+            "f",
+            "python3.11",
+            "app.handler",
+            &[("app.py", SLOW)],
+            &json!({ "Timeout": 30 }),
+        )
+        .unwrap();
     let reserve = |number: u32| {
         let body = json!({ "ReservedConcurrentExecutions": number }).to_string();
         let path = "/2017-10-31/functions/f/concurrency";
-        assert_eq!(lambda.request("PUT", path, &[], body.as_bytes()).unwrap().status, 200);
+        assert_eq!(
+            lambda.request("PUT", path, &[], body.as_bytes()).unwrap().status,
+            200
+        );
     };
     reserve(0);
     let refused = lambda.invoke("f", &json!(0)).unwrap();
-    assert_eq!((refused.status, &refused.json()["Reason"]), (429, &json!("ReservedFunctionConcurrentInvocationLimitExceeded")));
+    assert_eq!(
+        (refused.status, &refused.json()["Reason"]),
+        (429, &json!("ReservedFunctionConcurrentInvocationLimitExceeded"))
+    );
     reserve(1);
     std::thread::scope(|scope| {
         let long = scope.spawn(|| lambda.invoke("f", &json!(2.0)).unwrap());
@@ -65,25 +97,50 @@ fn reserved_concurrency_holds_waits_and_then_refuses() {
             }
             assert!(Instant::now() < until);
         };
-        assert!(refused >= Duration::from_millis(380) && refused < Duration::from_millis(1_500), "{refused:?}");
+        assert!(
+            refused >= Duration::from_millis(380) && refused < Duration::from_millis(1_500),
+            "{refused:?}"
+        );
         assert_eq!(long.join().unwrap().status, 200);
     });
     let waits = std::thread::scope(|scope| {
-        let calls: Vec<_> = (0..3).map(|_| scope.spawn(|| lambda.invoke("f", &json!(0.05)).unwrap().status)).collect();
-        calls.into_iter().map(|call| call.join().unwrap()).collect::<Vec<_>>()
+        let calls: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| lambda.invoke("f", &json!(0.05)).unwrap().status))
+            .collect();
+        calls
+            .into_iter()
+            .map(|call| call.join().unwrap())
+            .collect::<Vec<_>>()
     });
-    assert_eq!(waits, [200, 200, 200], "short calls wait their turn instead of failing");
+    assert_eq!(
+        waits,
+        [200, 200, 200],
+        "short calls wait their turn instead of failing"
+    );
 }
 
 #[test]
 fn the_callers_deadline_ends_the_call_and_the_process() {
     let server = server(&[]);
     let lambda = server.lambda().unwrap();
-    lambda.create("f", "python3.11", "app.handler", &[("app.py", SLOW)], &json!({ "Timeout": 60 })).unwrap();
+    lambda
+        .create(
+            "f",
+            "python3.11",
+            "app.handler",
+            &[("app.py", SLOW)],
+            &json!({ "Timeout": 60 }),
+        )
+        .unwrap();
     lambda.invoke("f", &json!(0)).unwrap();
     let begun = Instant::now();
     let path = "/2015-03-31/functions/f/invocations";
-    let answer = lambda.request("POST", path, &[("x-flint-deadline-ms", "300")], b"30").unwrap();
-    assert!(answer.error_message().contains("Task timed out after 0.3"), "{answer:?}");
+    let answer = lambda
+        .request("POST", path, &[("x-flint-deadline-ms", "300")], b"30")
+        .unwrap();
+    assert!(
+        answer.error_message().contains("Task timed out after 0.3"),
+        "{answer:?}"
+    );
     assert!(begun.elapsed() < Duration::from_secs(3));
 }

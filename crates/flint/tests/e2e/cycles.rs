@@ -14,7 +14,9 @@ fn a_thousand_instances_leave_nothing_behind() {
     let cycles = times("FLINT_CYCLES", 1_000);
     let server = server(&["--set", "engine.idle_timeout_ms=0", "--set", "log.filter=warn"]);
     let lambda = server.lambda().unwrap();
-    lambda.create("f", "python3.11", "app.handler", &[("app.py", APP)], &json!({})).unwrap();
+    lambda
+        .create("f", "python3.11", "app.handler", &[("app.py", APP)], &json!({}))
+        .unwrap();
     let run = |count: usize, payload: bool| {
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -37,7 +39,10 @@ fn a_thousand_instances_leave_nothing_behind() {
     assert_eq!(before, after);
     println!("{cycles} cycles: {after:?}, resident {memory_before} -> {memory_after} KiB");
     let allowed = memory_before + memory_before / 50 + 1_024;
-    assert!(memory_after <= allowed, "resident memory {memory_before} -> {memory_after} KiB");
+    assert!(
+        memory_after <= allowed,
+        "resident memory {memory_before} -> {memory_after} KiB"
+    );
 }
 
 /// Instances that end by being idle: each round of calls starts new ones.

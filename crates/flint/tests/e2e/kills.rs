@@ -17,12 +17,23 @@ fn a_killed_server_loses_nothing_and_leaves_nothing() {
     let mut server = server(&[]);
     let ledger = Mutex::new(Vec::<String>::new());
     let lambda = server.lambda().unwrap();
-    lambda.create("base", "python3.11", "app.handler", &[("app.py", APP)], &json!({})).unwrap();
+    lambda
+        .create(
+            "base",
+            "python3.11",
+            "app.handler",
+            &[("app.py", APP)],
+            &json!({}),
+        )
+        .unwrap();
     for round in 0..kills {
         let before = ledger.lock().unwrap().len();
         let family = load_until_killed(&mut server, &ledger, round);
         let acknowledged = ledger.lock().unwrap().len() - before;
-        assert!(acknowledged >= 20, "only {acknowledged} writes acknowledged before kill {round}: the run proves nothing");
+        assert!(
+            acknowledged >= 20,
+            "only {acknowledged} writes acknowledged before kill {round}: the run proves nothing"
+        );
         let until = Instant::now() + Duration::from_secs(5);
         while family.iter().any(|pid| is_running(*pid)) {
             assert!(Instant::now() < until, "orphans after kill {round}");
@@ -30,15 +41,36 @@ fn a_killed_server_loses_nothing_and_leaves_nothing() {
         server.restart().unwrap();
         let lambda = server.lambda().unwrap();
         for name in ledger.lock().unwrap().iter() {
-            let found = lambda.request("GET", &format!("/2015-03-31/functions/{name}/configuration"), &[], b"").unwrap();
-            assert_eq!(found.status, 200, "{name} was acknowledged and is lost after kill {round}");
+            let found = lambda
+                .request(
+                    "GET",
+                    &format!("/2015-03-31/functions/{name}/configuration"),
+                    &[],
+                    b"",
+                )
+                .unwrap();
+            assert_eq!(
+                found.status, 200,
+                "{name} was acknowledged and is lost after kill {round}"
+            );
         }
-        assert_eq!(lambda.invoke("base", &json!(round)).unwrap().json(), json!(round), "it serves on");
+        assert_eq!(
+            lambda.invoke("base", &json!(round)).unwrap().json(),
+            json!(round),
+            "it serves on"
+        );
         let last = ledger.lock().unwrap().last().cloned().unwrap();
         lambda.wait_active(&last).unwrap();
-        assert_eq!(lambda.invoke(&last, &json!(1)).unwrap().json(), 1, "the last function created works");
+        assert_eq!(
+            lambda.invoke(&last, &json!(1)).unwrap().json(),
+            1,
+            "the last function created works"
+        );
     }
-    println!("{kills} kills, {} writes acknowledged, 0 lost, 0 orphans", ledger.lock().unwrap().len());
+    println!(
+        "{kills} kills, {} writes acknowledged, 0 lost, 0 orphans",
+        ledger.lock().unwrap().len()
+    );
 }
 
 /// Creates functions and calls one from several threads; kills the server when enough is acknowledged. Returns the
@@ -68,9 +100,11 @@ fn load_until_killed(server: &mut Server, ledger: &Mutex<Vec<String>>, round: us
         }
         for _ in 0..3 {
             let (lambda, dead) = (&lambda, &dead);
-            scope.spawn(move || {
-                while lambda.invoke("base", &json!(1)).is_ok() && !dead.load(Ordering::Relaxed) {}
-            });
+            scope.spawn(
+                move || {
+                    while lambda.invoke("base", &json!(1)).is_ok() && !dead.load(Ordering::Relaxed) {}
+                },
+            );
         }
         let until = Instant::now() + Duration::from_secs(60);
         while written.load(Ordering::Relaxed) < 24 {

@@ -5,7 +5,9 @@
 mod concurrency;
 mod cycles;
 mod kills;
+mod life;
 mod misbehaviour;
+mod ordinary;
 mod outcomes;
 
 use flint_testkit::Server;
@@ -17,5 +19,8 @@ fn server(arguments: &[&str]) -> Server {
 
 /// How often a long test repeats: the small form here, the long one in `make soak`.
 fn times(variable: &str, small: usize) -> usize {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(small)
+    std::env::var(variable)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(small)
 }

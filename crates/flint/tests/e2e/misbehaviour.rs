@@ -78,9 +78,19 @@ fn each_misbehaviour_has_one_right_outcome_and_neighbours_are_untouched() {
     let server = server(&[]);
     let lambda = server.lambda().unwrap();
     let settings = json!({ "Timeout": 4, "MemorySize": 256 });
-    lambda.create("bad", "python3.11", "app.handler", &[("app.py", APP)], &settings).unwrap();
+    lambda
+        .create("bad", "python3.11", "app.handler", &[("app.py", APP)], &settings)
+        .unwrap();
     let good = "def handler(e, c): return e";
-    lambda.create("good", "python3.11", "app.handler", &[("app.py", good)], &json!({ "Timeout": 30 })).unwrap();
+    lambda
+        .create(
+            "good",
+            "python3.11",
+            "app.handler",
+            &[("app.py", good)],
+            &json!({ "Timeout": 30 }),
+        )
+        .unwrap();
 
     let done = AtomicBool::new(false);
     let calls = AtomicUsize::new(0);
@@ -91,7 +101,10 @@ fn each_misbehaviour_has_one_right_outcome_and_neighbours_are_untouched() {
             while !done.load(Ordering::Relaxed) {
                 let number = calls.fetch_add(1, Ordering::Relaxed);
                 let answer = lambda.invoke("good", &json!(number)).unwrap();
-                assert_eq!((answer.status, answer.function_error.clone(), answer.json()), (200, None, json!(number)));
+                assert_eq!(
+                    (answer.status, answer.function_error.clone(), answer.json()),
+                    (200, None, json!(number))
+                );
             }
         });
         let invoke = |kind: &str| {
@@ -106,22 +119,35 @@ fn each_misbehaviour_has_one_right_outcome_and_neighbours_are_untouched() {
         let error = |kind: &str, expected: &str, text: &str| {
             let answer = invoke(kind);
             assert_eq!(answer.error_type(), expected, "{kind}: {answer:?}");
-            assert!(answer.error_message().contains(text), "{kind}: {}", answer.error_message());
+            assert!(
+                answer.error_message().contains(text),
+                "{kind}: {}",
+                answer.error_message()
+            );
         };
         timed_out("hang");
         // A thousand interpreters either fill the process limit until the time is up, or the memory before that.
         let bomb = invoke("fork bomb");
-        let held = bomb.error_message().contains("Task timed out") || bomb.error_type() == "Runtime.OutOfMemory";
+        let held =
+            bomb.error_message().contains("Task timed out") || bomb.error_type() == "Runtime.OutOfMemory";
         assert!(held, "{bomb:?}");
         error("memory bomb", "Runtime.OutOfMemory", "signal: killed");
         let filled = invoke("disk fill");
         let held = filled.json()["errno"] == 28 || filled.error_type() == "Runtime.OutOfMemory";
         assert!(held, "{filled:?}");
-        error("exit before the reply", "Runtime.ExitError", "without providing a reason");
+        error(
+            "exit before the reply",
+            "Runtime.ExitError",
+            "without providing a reason",
+        );
         error("half a reply", "Runtime.ExitError", "without providing a reason");
         error("half a frame header", "Runtime.ExitError", "exit status 1");
         error("garbage", "Runtime.ProtocolViolation", "broke the protocol");
-        error("reply to another call", "Runtime.ProtocolViolation", "broke the protocol");
+        error(
+            "reply to another call",
+            "Runtime.ProtocolViolation",
+            "broke the protocol",
+        );
         error("segfault", "Runtime.ExitError", "segmentation fault");
         assert_eq!(invoke("daemons").json(), "left ten daemons");
         assert_eq!(invoke("log flood").json(), "flooded");
@@ -135,12 +161,21 @@ fn each_misbehaviour_has_one_right_outcome_and_neighbours_are_untouched() {
 fn daemons_are_gone_with_their_instance() {
     let server = server(&["--set", "engine.idle_timeout_ms=50"]);
     let lambda = server.lambda().unwrap();
-    lambda.create("bad", "python3.11", "app.handler", &[("app.py", APP)], &json!({})).unwrap();
+    lambda
+        .create("bad", "python3.11", "app.handler", &[("app.py", APP)], &json!({}))
+        .unwrap();
     lambda.invoke("bad", &json!({ "kind": "daemons" })).unwrap();
     let launched = flint_testkit::descendants(server.pid()).len();
-    assert!(launched >= 11, "{launched} processes: the daemons are alive while the instance is");
+    assert!(
+        launched >= 11,
+        "{launched} processes: the daemons are alive while the instance is"
+    );
     let until = Instant::now() + Duration::from_secs(10);
     while flint_testkit::descendants(server.pid()).len() > 1 {
-        assert!(Instant::now() < until, "left: {:?}", processes_of_uids(&(200_000..265_536)));
+        assert!(
+            Instant::now() < until,
+            "left: {:?}",
+            processes_of_uids(&(200_000..265_536))
+        );
     }
 }

@@ -42,7 +42,9 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 async move { Ok::<_, Infallible>(route(&shared, request).await) }
             });
             // What goes wrong on a connection concerns its client alone.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
@@ -50,7 +52,11 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn route(shared: &Shared, request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
     let Some(rest) = path.strip_prefix("/2018-06-01/runtime/") else {
-        return refuse(StatusCode::NOT_FOUND, "InvalidPath", "no such path in the Runtime API");
+        return refuse(
+            StatusCode::NOT_FOUND,
+            "InvalidPath",
+            "no such path in the Runtime API",
+        );
     };
     let parts: Vec<&str> = rest.split('/').collect();
     match (request.method(), parts.as_slice()) {
@@ -58,10 +64,16 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Answer {
         (&Method::POST, ["invocation", id, "response"]) => respond(shared, id, request).await,
         (&Method::POST, ["invocation", id, "error"]) => fail(shared, id, request).await,
         (&Method::POST, ["init", "error"]) => init_failed(shared, request).await,
-        (_, ["invocation", "next"] | ["invocation", _, "response" | "error"] | ["init", "error"]) => {
-            refuse(StatusCode::METHOD_NOT_ALLOWED, "InvalidMethod", "the path is known, the method is not")
-        }
-        _ => refuse(StatusCode::NOT_FOUND, "InvalidPath", "no such path in the Runtime API"),
+        (_, ["invocation", "next"] | ["invocation", _, "response" | "error"] | ["init", "error"]) => refuse(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "InvalidMethod",
+            "the path is known, the method is not",
+        ),
+        _ => refuse(
+            StatusCode::NOT_FOUND,
+            "InvalidPath",
+            "no such path in the Runtime API",
+        ),
     }
 }
 
@@ -101,7 +113,11 @@ fn hand_out(call: NextCall) -> Answer {
         response = response.header("lambda-runtime-client-context", context);
     }
     response.body(Full::new(call.payload)).unwrap_or_else(|error| {
-        refuse(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", &error.to_string())
+        refuse(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalError",
+            &error.to_string(),
+        )
     })
 }
 
@@ -109,7 +125,10 @@ async fn respond(shared: &Shared, id: &str, request: Request<Incoming>) -> Answe
     if !is_out(shared, id) {
         return unknown_id();
     }
-    let heard = match Limited::new(request.into_body(), limits::RESPONSE_PAYLOAD).collect().await {
+    let heard = match Limited::new(request.into_body(), limits::RESPONSE_PAYLOAD)
+        .collect()
+        .await
+    {
         Ok(body) => Heard::Answer(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Heard::TooLarge(limits::RESPONSE_PAYLOAD + 1),
         // The connection broke inside the answer: the call stays open, the process may try again or die.
@@ -120,7 +139,10 @@ async fn respond(shared: &Shared, id: &str, request: Request<Incoming>) -> Answe
         return unknown_id();
     }
     if too_large {
-        let message = format!("Exceeded maximum allowed payload size ({} bytes).", limits::RESPONSE_PAYLOAD);
+        let message = format!(
+            "Exceeded maximum allowed payload size ({} bytes).",
+            limits::RESPONSE_PAYLOAD
+        );
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message);
     }
     accepted()
@@ -144,7 +166,11 @@ async fn fail(shared: &Shared, id: &str, request: Request<Incoming>) -> Answer {
 
 async fn init_failed(shared: &Shared, request: Request<Incoming>) -> Answer {
     if shared.lock().ready {
-        return refuse(StatusCode::FORBIDDEN, "InvalidStateTransition", "the init is over");
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "InvalidStateTransition",
+            "the init is over",
+        );
     }
     match read_error(request).await {
         Ok(document) => {
@@ -158,14 +184,23 @@ async fn init_failed(shared: &Shared, request: Request<Incoming>) -> Answer {
 /// Reads an error document; one that is not JSON is wrapped, so that the caller always gets JSON.
 async fn read_error(request: Request<Incoming>) -> Result<Bytes, Answer> {
     let kind = request.headers().get("lambda-runtime-function-error-type");
-    let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or("Runtime.Unknown").to_owned();
-    let body = Limited::new(request.into_body(), limits::RESPONSE_PAYLOAD).collect().await;
-    let body = body.map_err(|error| refuse(StatusCode::BAD_REQUEST, "InvalidRequest", &error.to_string()))?.to_bytes();
+    let kind = kind
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("Runtime.Unknown")
+        .to_owned();
+    let body = Limited::new(request.into_body(), limits::RESPONSE_PAYLOAD)
+        .collect()
+        .await;
+    let body = body
+        .map_err(|error| refuse(StatusCode::BAD_REQUEST, "InvalidRequest", &error.to_string()))?
+        .to_bytes();
     if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok() {
         return Ok(body);
     }
     let message = String::from_utf8_lossy(&body);
-    Ok(Bytes::from(serde_json::json!({ "errorType": kind, "errorMessage": message }).to_string()))
+    Ok(Bytes::from(
+        serde_json::json!({ "errorType": kind, "errorMessage": message }).to_string(),
+    ))
 }
 
 fn is_out(shared: &Shared, id: &str) -> bool {
@@ -190,16 +225,26 @@ fn accepted() -> Answer {
 }
 
 fn unknown_id() -> Answer {
-    refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", "no call with this request id is open")
+    refuse(
+        StatusCode::BAD_REQUEST,
+        "InvalidRequestID",
+        "no call with this request id is open",
+    )
 }
 
 fn refuse(status: StatusCode, kind: &str, message: &str) -> Answer {
-    json(status, &serde_json::json!({ "errorType": kind, "errorMessage": message }))
+    json(
+        status,
+        &serde_json::json!({ "errorType": kind, "errorMessage": message }),
+    )
 }
 
 fn json(status: StatusCode, body: &serde_json::Value) -> Answer {
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
-    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        "content-type",
+        hyper::header::HeaderValue::from_static("application/json"),
+    );
     response
 }

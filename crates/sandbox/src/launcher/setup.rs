@@ -8,7 +8,6 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::MountPropagationFlags;
 use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::CapabilitySet;
 
@@ -69,9 +68,7 @@ fn serve_on(control: &OwnedFd) -> Result<Parts> {
     };
     rustix::process::set_parent_process_death_signal(Some(Signal::USR2)).map_err(step("watch the server"))?;
     sys::unshare(libc::CLONE_NEWNS).map_err(|error| Error::build("enter a mount namespace", error))?;
-    // Later mounts of the host (a package volume) reach us; ours reach nobody.
-    let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-    rustix::mount::mount_change("/", slave).map_err(step("keep our mounts to ourselves"))?;
+    super::own_root::establish()?;
     let egress = match (&config.egress, privileged) {
         (Some(egress), true) => Some(Egress::establish(&config.tag, egress)?),
         _ => None,

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 
 use super::{Control, Targets};
+use crate::launcher;
 use crate::sys;
 
 /// Did it work.
@@ -170,9 +171,7 @@ pub(super) fn stage(control: Control, targets: &Targets) -> io::Result<()> {
                 std::fs::write("/proc/self/uid_map", format!("0 {} 1", uid.as_raw()))?;
                 std::fs::write("/proc/self/gid_map", format!("0 {} 1", gid.as_raw()))?;
             }
-            let private =
-                rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC;
-            rustix::mount::mount_change("/", private).map_err(io::Error::from)
+            launcher::keep_mounts_to_ourselves().map_err(io::Error::other)
         }
     }
 }

@@ -44,35 +44,50 @@ pub(crate) fn function(
     changes: &[Change],
 ) -> Result<()> {
     let size = package::bytes(wanted.package.zip.len() as u64);
-    if current.is_none() {
+    let Some(current) = current else {
         terminal.say(Message::Uploading.with("size", size));
         let body = create(wanted);
         let made: FunctionConfiguration = server.aws("POST", "/2015-03-31/functions", &body)?;
         return wait(server, terminal, &wanted.name, made);
-    }
+    };
+    let states = [&current.state, &current.last_update_status];
+    let broken = states.into_iter().any(|state| state.as_deref() == Some("Failed"));
     let (code, rest): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.what == "code");
-    if !rest.is_empty() {
-        terminal.say(Message::Configuring);
-        let body = UpdateFunctionConfigurationRequest { revision_id: None, configuration: members(&wanted.project) };
-        let made = server.aws("PUT", &path(&wanted.name, "/configuration"), &body)?;
-        wait(server, terminal, &wanted.name, made)?;
-    }
-    if !code.is_empty() {
+    // Code first: it mends what an earlier deploy left failed. The same code is sent again then.
+    if broken || !code.is_empty() {
         terminal.say(Message::Uploading.with("size", size));
         let zip_file = Some(STANDARD.encode(&wanted.package.zip));
-        let body = UpdateFunctionCodeRequest { zip_file, ..UpdateFunctionCodeRequest::default() };
+        let body = UpdateFunctionCodeRequest {
+            zip_file,
+            ..UpdateFunctionCodeRequest::default()
+        };
         let made = server.aws("PUT", &path(&wanted.name, "/code"), &body)?;
+        wait(server, terminal, &wanted.name, made)?;
+    }
+    if !rest.is_empty() {
+        terminal.say(Message::Configuring);
+        let body = UpdateFunctionConfigurationRequest {
+            revision_id: None,
+            configuration: members(&wanted.project),
+        };
+        let made = server.aws("PUT", &path(&wanted.name, "/configuration"), &body)?;
         wait(server, terminal, &wanted.name, made)?;
     }
     Ok(())
 }
 
 fn create(wanted: &Wanted) -> CreateFunctionRequest {
-    let code = FunctionCode { zip_file: Some(STANDARD.encode(&wanted.package.zip)), ..FunctionCode::default() };
+    let code = FunctionCode {
+        zip_file: Some(STANDARD.encode(&wanted.package.zip)),
+        ..FunctionCode::default()
+    };
     CreateFunctionRequest {
         function_name: Some(wanted.name.clone()),
         code: Some(code),
-        configuration: Configuration { role: Some(ROLE.to_owned()), ..members(&wanted.project) },
+        configuration: Configuration {
+            role: Some(ROLE.to_owned()),
+            ..members(&wanted.project)
+        },
         ..CreateFunctionRequest::default()
     }
 }
@@ -85,7 +100,9 @@ fn members(project: &Project) -> Configuration {
         description: project.description.clone(),
         timeout: project.timeout,
         memory_size: project.memory,
-        environment: variables.map(|variables| Environment { variables: Some(variables) }),
+        environment: variables.map(|variables| Environment {
+            variables: Some(variables),
+        }),
         flint_network: project.network.clone(),
         ..Configuration::default()
     }
@@ -104,7 +121,10 @@ pub(crate) fn wait(
     loop {
         let states = [is.state.as_deref(), is.last_update_status.as_deref()];
         if states.contains(&Some("Failed")) {
-            let reason = is.last_update_status_reason.or(is.state_reason).unwrap_or_default();
+            let reason = is
+                .last_update_status_reason
+                .or(is.state_reason)
+                .unwrap_or_default();
             return Err(Failure::new(
                 Code::BadPackage,
                 Message::DeployFailed.with("name", name).with("reason", reason),
@@ -114,7 +134,9 @@ pub(crate) fn wait(
             return Ok(());
         }
         if begun.elapsed() > PATIENCE {
-            let sentence = Message::DeploySlow.with("name", name).with("seconds", PATIENCE.as_secs());
+            let sentence = Message::DeploySlow
+                .with("name", name)
+                .with("seconds", PATIENCE.as_secs());
             return Err(Failure::new(Code::DeadlineExceeded, sentence));
         }
         if !said && begun.elapsed() > Duration::from_secs(1) {
@@ -123,7 +145,9 @@ pub(crate) fn wait(
         }
         pause(step);
         step = (step * 3 / 2).min(Duration::from_millis(500));
-        is = server.aws("GET", &path(name, "/configuration"), &())?;
+        let (function, version) = name.split_once(':').unwrap_or((name, "$LATEST"));
+        let query = format!("/configuration?Qualifier={}", encode(version));
+        is = server.aws("GET", &path(function, &query), &())?;
     }
 }
 
@@ -143,7 +167,9 @@ pub(crate) fn publish(server: &Server, terminal: Terminal, wanted: &Wanted) -> R
         ..PublishVersionRequest::default()
     };
     let published: FunctionConfiguration = server.aws("POST", &path(&wanted.name, "/versions"), &body)?;
-    Ok(published.version)
+    let version = published.version.clone();
+    wait(server, terminal, &format!("{}:{version}", wanted.name), published)?;
+    Ok(version)
 }
 
 /// Points an alias at a version, all calls; returns where it pointed before.
@@ -163,7 +189,9 @@ pub(crate) fn alias(server: &Server, name: &str, alias: &str, version: &str) -> 
         Err(failure) => return Err(failure),
     };
     if before.function_version != version || before.routing_config.is_some() {
-        let whole = RoutingConfig { additional_version_weights: Some(std::collections::BTreeMap::new()) };
+        let whole = RoutingConfig {
+            additional_version_weights: Some(std::collections::BTreeMap::new()),
+        };
         let body = UpdateAliasRequest {
             function_version: Some(version.to_owned()),
             routing_config: Some(whole),

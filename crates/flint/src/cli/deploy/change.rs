@@ -23,25 +23,52 @@ pub(crate) fn between(current: Option<&FunctionConfiguration>, wanted: &Wanted) 
     let mut changes = Vec::new();
     let mut compare = |what: &str, old: Option<String>, new: Option<String>| {
         if new.is_some() && old != new {
-            changes.push(Change { what: what.to_owned(), old: old.filter(|old| !old.is_empty()), new });
+            changes.push(Change {
+                what: what.to_owned(),
+                old: old.filter(|old| !old.is_empty()),
+                new,
+            });
         }
     };
     let project = &wanted.project;
     let old = |pick: fn(&FunctionConfiguration) -> Option<String>| current.and_then(pick);
-    compare("code", old(|is| Some(short(&is.code_sha256))), Some(short(&wanted.sha256)));
+    compare(
+        "code",
+        old(|is| Some(short(&is.code_sha256))),
+        Some(short(&wanted.sha256)),
+    );
     compare("runtime", old(|is| is.runtime.clone()), project.runtime.clone());
     compare("handler", old(|is| is.handler.clone()), project.handler.clone());
-    compare("memory", old(|is| Some(format!("{} MB", is.memory_size))), project.memory.map(|mb| format!("{mb} MB")));
-    compare("timeout", old(|is| Some(format!("{} s", is.timeout))), project.timeout.map(|s| format!("{s} s")));
-    compare("description", old(|is| Some(is.description.clone())), project.description.clone());
+    compare(
+        "memory",
+        old(|is| Some(format!("{} MB", is.memory_size))),
+        project.memory.map(|mb| format!("{mb} MB")),
+    );
+    compare(
+        "timeout",
+        old(|is| Some(format!("{} s", is.timeout))),
+        project.timeout.map(|s| format!("{s} s")),
+    );
+    compare(
+        "description",
+        old(|is| Some(is.description.clone())),
+        project.description.clone(),
+    );
     let network = old(|is| Some(is.flint_network.clone().unwrap_or_else(|| "default".to_owned())));
     compare("network", network, project.network.clone());
     if let Some(variables) = &project.environment {
         let had = current.map(environment).unwrap_or_default();
         let names: std::collections::BTreeSet<_> = had.keys().chain(variables.keys()).collect();
-        for name in names.into_iter().filter(|name| had.get(*name) != variables.get(*name)) {
+        for name in names
+            .into_iter()
+            .filter(|name| had.get(*name) != variables.get(*name))
+        {
             let hidden = |map: &BTreeMap<String, String>| map.get(name).map(|_| "***".to_owned());
-            changes.push(Change { what: format!("environment.{name}"), old: hidden(&had), new: hidden(variables) });
+            changes.push(Change {
+                what: format!("environment.{name}"),
+                old: hidden(&had),
+                new: hidden(variables),
+            });
         }
     }
     changes
@@ -49,7 +76,10 @@ pub(crate) fn between(current: Option<&FunctionConfiguration>, wanted: &Wanted) 
 
 /// The variables of a function.
 pub(crate) fn environment(is: &FunctionConfiguration) -> BTreeMap<String, String> {
-    let variables = is.environment.as_ref().and_then(|environment| environment.variables.clone());
+    let variables = is
+        .environment
+        .as_ref()
+        .and_then(|environment| environment.variables.clone());
     variables.unwrap_or_default().0.into_iter().collect()
 }
 

@@ -17,14 +17,26 @@ pub(crate) enum Detected {
 
 /// Looks at the files of a package: name at the top → content.
 pub(crate) fn detect(files: &BTreeMap<String, Vec<u8>>) -> Detected {
-    let read = |name: &str| files.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let read = |name: &str| {
+        files
+            .get(name)
+            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+    };
     if files.contains_key("bootstrap") {
         return Detected::Bootstrap;
     }
     for module in ["app", "handler", "lambda_function", "main", "index"] {
-        let Some(text) = read(&format!("{module}.py")) else { continue };
-        if let Some(function) = ["handler", "lambda_handler"].into_iter().find(|name| python_defines(&text, name)) {
-            return Detected::Interpreted { family: "python", handler: format!("{module}.{function}") };
+        let Some(text) = read(&format!("{module}.py")) else {
+            continue;
+        };
+        if let Some(function) = ["handler", "lambda_handler"]
+            .into_iter()
+            .find(|name| python_defines(&text, name))
+        {
+            return Detected::Interpreted {
+                family: "python",
+                handler: format!("{module}.{function}"),
+            };
         }
     }
     let main = read("package.json").and_then(|text| package_main(&text));
@@ -32,11 +44,22 @@ pub(crate) fn detect(files: &BTreeMap<String, Vec<u8>>) -> Detected {
     for file in main.into_iter().chain(candidates) {
         let Some(text) = read(&file) else { continue };
         let stem = file.rsplit_once('.').map_or(file.as_str(), |(stem, _)| stem);
-        if let Some(function) = ["handler", "lambdaHandler"].into_iter().find(|name| node_exports(&text, name)) {
-            return Detected::Interpreted { family: "nodejs", handler: format!("{stem}.{function}") };
+        if let Some(function) = ["handler", "lambdaHandler"]
+            .into_iter()
+            .find(|name| node_exports(&text, name))
+        {
+            return Detected::Interpreted {
+                family: "nodejs",
+                handler: format!("{stem}.{function}"),
+            };
         }
     }
-    let sources = [("Cargo.toml", "Rust"), ("go.mod", "Go"), ("pom.xml", "Java"), ("build.gradle", "Java")];
+    let sources = [
+        ("Cargo.toml", "Rust"),
+        ("go.mod", "Go"),
+        ("pom.xml", "Java"),
+        ("build.gradle", "Java"),
+    ];
     match sources.into_iter().find(|(file, _)| files.contains_key(*file)) {
         Some((_, kind)) => Detected::Sources { kind },
         None => Detected::Nothing,
@@ -47,7 +70,10 @@ fn python_defines(text: &str, name: &str) -> bool {
     text.lines().any(|line| {
         let definition = line.strip_prefix("async ").unwrap_or(line).strip_prefix("def ");
         let rest = definition.or(Some(line)).and_then(|rest| rest.strip_prefix(name));
-        rest.is_some_and(|rest| rest.trim_start().starts_with(if definition.is_some() { '(' } else { '=' }))
+        rest.is_some_and(|rest| {
+            rest.trim_start()
+                .starts_with(if definition.is_some() { '(' } else { '=' })
+        })
     })
 }
 
@@ -73,24 +99,44 @@ mod tests {
     use super::*;
 
     fn found(files: &[(&str, &str)]) -> Detected {
-        detect(&files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect())
+        detect(
+            &files
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()))
+                .collect(),
+        )
     }
 
     fn interpreted(family: &'static str, handler: &str) -> Detected {
-        Detected::Interpreted { family, handler: handler.to_owned() }
+        Detected::Interpreted {
+            family,
+            handler: handler.to_owned(),
+        }
     }
 
     #[test]
     fn handlers_are_found_by_file_and_function() {
-        assert_eq!(found(&[("app.py", "def handler(e, c):\n")]), interpreted("python", "app.handler"));
+        assert_eq!(
+            found(&[("app.py", "def handler(e, c):\n")]),
+            interpreted("python", "app.handler")
+        );
         assert_eq!(
             found(&[("lambda_function.py", "async def lambda_handler (e, c): ...")]),
             interpreted("python", "lambda_function.lambda_handler")
         );
-        assert_eq!(found(&[("app.py", "handler = build()\n")]), interpreted("python", "app.handler"));
+        assert_eq!(
+            found(&[("app.py", "handler = build()\n")]),
+            interpreted("python", "app.handler")
+        );
         assert_eq!(found(&[("app.py", "# handler(\n")]), Detected::Nothing);
-        assert_eq!(found(&[("index.mjs", "export const handler = 1")]), interpreted("nodejs", "index.handler"));
-        let package = [("package.json", r#"{"main":"./src/fn.js"}"#), ("src/fn.js", "exports.handler = f")];
+        assert_eq!(
+            found(&[("index.mjs", "export const handler = 1")]),
+            interpreted("nodejs", "index.handler")
+        );
+        let package = [
+            ("package.json", r#"{"main":"./src/fn.js"}"#),
+            ("src/fn.js", "exports.handler = f"),
+        ];
         assert_eq!(found(&package), interpreted("nodejs", "src/fn.handler"));
         assert_eq!(found(&[("bootstrap", "#!/bin/sh")]), Detected::Bootstrap);
         assert_eq!(found(&[("Cargo.toml", "")]), Detected::Sources { kind: "Rust" });

@@ -2,8 +2,19 @@
 
 /// Left out of every package: not code, or made anew wherever it is needed.
 const NEVER: &[&str] = &[
-    ".git/", ".hg/", ".svn/", ".idea/", ".vscode/", ".venv/", "__pycache__/", ".pytest_cache/", ".mypy_cache/", "*.pyc",
-    ".DS_Store", "/.flintignore", "/flint.yaml",
+    ".git/",
+    ".hg/",
+    ".svn/",
+    ".idea/",
+    ".vscode/",
+    ".venv/",
+    "__pycache__/",
+    ".pytest_cache/",
+    ".mypy_cache/",
+    "*.pyc",
+    ".DS_Store",
+    "/.flintignore",
+    "/flint.yaml",
 ];
 
 /// The rules of a folder; the last one that matches counts.
@@ -20,13 +31,24 @@ struct Rule {
 impl Rules {
     /// The usual ones, then those of a file's text.
     pub(crate) fn new(text: &str) -> Self {
-        Self(NEVER.iter().copied().chain(text.lines()).filter_map(Rule::parse).collect())
+        Self(
+            NEVER
+                .iter()
+                .copied()
+                .chain(text.lines())
+                .filter_map(Rule::parse)
+                .collect(),
+        )
     }
 
     /// Whether a path (with `/`, relative to the folder) is left out. What lies below a folder left out is not asked.
     pub(crate) fn leave_out(&self, path: &str, folder: bool) -> bool {
         let parts: Vec<&str> = path.split('/').collect();
-        let last = self.0.iter().rev().find(|rule| (folder || !rule.folder) && matches(&rule.pattern, &parts));
+        let last = self
+            .0
+            .iter()
+            .rev()
+            .find(|rule| (folder || !rule.folder) && matches(&rule.pattern, &parts));
         last.is_some_and(|rule| !rule.keep)
     }
 }
@@ -39,12 +61,20 @@ impl Rule {
         }
         let (line, keep) = line.strip_prefix('!').map_or((line, false), |rest| (rest, true));
         let (line, folder) = line.strip_suffix('/').map_or((line, false), |rest| (rest, true));
-        let mut pattern: Vec<String> = line.trim_start_matches('/').split('/').map(str::to_owned).collect();
+        let mut pattern: Vec<String> = line
+            .trim_start_matches('/')
+            .split('/')
+            .map(str::to_owned)
+            .collect();
         // Without a slash inside, a name counts at any depth.
         if !line.contains('/') {
             pattern.insert(0, "**".to_owned());
         }
-        Some(Self { pattern, keep, folder })
+        Some(Self {
+            pattern,
+            keep,
+            folder,
+        })
     }
 }
 
@@ -52,7 +82,10 @@ fn matches(pattern: &[String], parts: &[&str]) -> bool {
     match (pattern.split_first(), parts.split_first()) {
         (None, None) => true,
         (Some((first, rest)), _) if first == "**" => {
-            matches(rest, parts) || parts.split_first().is_some_and(|(_, below)| matches(pattern, below))
+            matches(rest, parts)
+                || parts
+                    .split_first()
+                    .is_some_and(|(_, below)| matches(pattern, below))
         }
         (Some((first, rest)), Some((part, below))) => {
             glob(first.as_bytes(), part.as_bytes()) && matches(rest, below)
@@ -104,9 +137,13 @@ mod tests {
         ] {
             assert!(rules.leave_out(path, folder), "{path}");
         }
-        for (path, folder) in
-            [("keep.log", false), ("x/data", true), ("data", false), ("x/flint.yaml", false), ("app.py", false)]
-        {
+        for (path, folder) in [
+            ("keep.log", false),
+            ("x/data", true),
+            ("data", false),
+            ("x/flint.yaml", false),
+            ("app.py", false),
+        ] {
             assert!(!rules.leave_out(path, folder), "{path}");
         }
     }

@@ -47,7 +47,9 @@ pub(crate) fn pack(folder: &Path) -> Result<Package> {
         let written = match entry {
             Entry::File { content, executable } => {
                 let mode = if *executable { 0o755 } else { 0o644 };
-                writer.start_file(path.as_str(), plain.unix_permissions(mode)).and_then(|()| Ok(writer.write_all(content)?))
+                writer
+                    .start_file(path.as_str(), plain.unix_permissions(mode))
+                    .and_then(|()| Ok(writer.write_all(content)?))
             }
             Entry::Link(target) => writer.add_symlink(path.as_str(), target.as_str(), plain),
         };
@@ -57,20 +59,31 @@ pub(crate) fn pack(folder: &Path) -> Result<Package> {
     check_size(&zip)?;
     let files = entries.len();
     let shown = entries.into_iter().filter_map(|(path, entry)| match entry {
-        Entry::File { content, .. } if path.matches('/').count() < SHOWN_DEPTH && content.len() <= SHOWN_BYTES => {
+        Entry::File { content, .. }
+            if path.matches('/').count() < SHOWN_DEPTH && content.len() <= SHOWN_BYTES =>
+        {
             Some((path, content))
         }
         // A program is known by its name alone.
         Entry::File { .. } if path == "bootstrap" => Some((path, Vec::new())),
         _ => None,
     });
-    Ok(Package { zip, files, shown: shown.collect() })
+    Ok(Package {
+        zip,
+        files,
+        shown: shown.collect(),
+    })
 }
 
 /// Takes a zip as it is.
 pub(crate) fn open(path: &Path) -> Result<Package> {
     let unreadable = |error: String| {
-        Failure::new(Code::Project, Message::CannotRead.with("path", path.display()).with("reason", error))
+        Failure::new(
+            Code::Project,
+            Message::CannotRead
+                .with("path", path.display())
+                .with("reason", error),
+        )
     };
     let zip = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
     check_size(&zip)?;
@@ -78,11 +91,19 @@ pub(crate) fn open(path: &Path) -> Result<Package> {
     let files = archive.len();
     let mut shown = BTreeMap::new();
     for index in 0..files {
-        let entry = archive.by_index(index).map_err(|error| unreadable(error.to_string()))?;
-        let name = entry.name().map_err(|error| unreadable(error.to_string()))?.into_owned();
+        let entry = archive
+            .by_index(index)
+            .map_err(|error| unreadable(error.to_string()))?;
+        let name = entry
+            .name()
+            .map_err(|error| unreadable(error.to_string()))?
+            .into_owned();
         if entry.is_file() && name.matches('/').count() < SHOWN_DEPTH {
             let mut content = Vec::new();
-            entry.take(SHOWN_BYTES as u64).read_to_end(&mut content).map_err(|error| unreadable(error.to_string()))?;
+            entry
+                .take(SHOWN_BYTES as u64)
+                .read_to_end(&mut content)
+                .map_err(|error| unreadable(error.to_string()))?;
             shown.insert(name, content);
         }
     }
@@ -91,8 +112,16 @@ pub(crate) fn open(path: &Path) -> Result<Package> {
 
 fn collect(folder: &Path) -> Result<BTreeMap<String, Entry>> {
     let rules = Rules::new(&std::fs::read_to_string(folder.join(".flintignore")).unwrap_or_default());
-    let relative = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned();
-    let walk = WalkDir::new(folder).follow_links(false).sort_by_file_name().into_iter();
+    let relative = |path: &Path| {
+        path.strip_prefix(folder)
+            .unwrap_or(path)
+            .to_string_lossy()
+            .into_owned()
+    };
+    let walk = WalkDir::new(folder)
+        .follow_links(false)
+        .sort_by_file_name()
+        .into_iter();
     let walk = walk.filter_entry(|entry| {
         entry.depth() == 0 || !rules.leave_out(&relative(entry.path()), entry.file_type().is_dir())
     });
@@ -127,7 +156,10 @@ fn read(entry: &walkdir::DirEntry, path: &str) -> std::result::Result<Entry, Str
         return if inside {
             Ok(Entry::Link(target.to_string_lossy().into_owned()))
         } else {
-            Err(format!("the link leads out of the package, to {}", target.display()))
+            Err(format!(
+                "the link leads out of the package, to {}",
+                target.display()
+            ))
         };
     }
     if !kind.is_file() {
@@ -135,14 +167,26 @@ fn read(entry: &walkdir::DirEntry, path: &str) -> std::result::Result<Entry, Str
     }
     let meta = entry.metadata().map_err(|error| error.to_string())?;
     let content = std::fs::read(entry.path()).map_err(|error| error.to_string())?;
-    Ok(Entry::File { content, executable: meta.permissions().mode() & 0o111 != 0 })
+    Ok(Entry::File {
+        content,
+        executable: meta.permissions().mode() & 0o111 != 0,
+    })
 }
 
 /// The server's rule for links: relative, `..` only at the front and never past the top.
 fn stays_inside(path: &str, target: &Path) -> bool {
-    let parts: Vec<_> = target.components().filter(|part| *part != Component::CurDir).collect();
-    let up = parts.iter().take_while(|part| **part == Component::ParentDir).count();
-    up <= path.matches('/').count() && parts[up..].iter().all(|part| matches!(part, Component::Normal(_)))
+    let parts: Vec<_> = target
+        .components()
+        .filter(|part| *part != Component::CurDir)
+        .collect();
+    let up = parts
+        .iter()
+        .take_while(|part| **part == Component::ParentDir)
+        .count();
+    up <= path.matches('/').count()
+        && parts[up..]
+            .iter()
+            .all(|part| matches!(part, Component::Normal(_)))
 }
 
 fn check_size(zip: &[u8]) -> Result<()> {
@@ -187,7 +231,10 @@ mod tests {
         std::fs::set_permissions(at("run.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(first.zip, pack(folder.path()).unwrap().zip);
         let mut archive = ZipArchive::new(Cursor::new(&first.zip)).unwrap();
-        assert_eq!(archive.by_name("run.sh").unwrap().unix_mode().unwrap() & 0o777, 0o755);
+        assert_eq!(
+            archive.by_name("run.sh").unwrap().unix_mode().unwrap() & 0o777,
+            0o755
+        );
         assert!(archive.by_name("lib/a.so").unwrap().is_symlink());
     }
 
@@ -196,7 +243,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         symlink("/etc/passwd", folder.path().join("a")).unwrap();
         symlink("../b", folder.path().join("b")).unwrap();
-        let refused = pack(folder.path()).unwrap_err().render(crate::cli::language::Language::En, false);
-        assert!(refused.contains("\n  - a: ") && refused.contains("\n  - b: "), "{refused}");
+        let refused = pack(folder.path())
+            .unwrap_err()
+            .render(crate::cli::language::Language::En, false);
+        assert!(
+            refused.contains("\n  - a: ") && refused.contains("\n  - b: "),
+            "{refused}"
+        );
     }
 }

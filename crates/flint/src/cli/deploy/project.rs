@@ -35,16 +35,28 @@ pub(crate) struct Project {
 /// Names of all members, with what they hold; the reference page shows them.
 pub(crate) const MEMBERS: &[(&str, &str)] = &[
     ("name", "name of the function; the folder's name when left out"),
-    ("runtime", "runtime identifier, such as python3.11; detected when left out"),
-    ("handler", "handler in the runtime's form, such as app.handler; detected when left out"),
+    (
+        "runtime",
+        "runtime identifier, such as python3.11; detected when left out",
+    ),
+    (
+        "handler",
+        "handler in the runtime's form, such as app.handler; detected when left out",
+    ),
     ("description", "free text"),
     ("memory", "MB, as 256 or 256MB; 128 to 10240"),
     ("timeout", "seconds, as 30 or 30s or 5m; 1 to 900"),
     ("environment", "variables by name; values are texts"),
     ("network", "none, egress or host"),
     ("alias", "the alias that a deploy moves (live)"),
-    ("build", "shell command, run in the project's folder before packing"),
-    ("package", "folder or zip to deploy, within the project's folder (.)"),
+    (
+        "build",
+        "shell command, run in the project's folder before packing",
+    ),
+    (
+        "package",
+        "folder or zip to deploy, within the project's folder (.)",
+    ),
 ];
 
 impl Project {
@@ -55,11 +67,15 @@ impl Project {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
-                let sentence = Message::CannotRead.with("path", path.display()).with("reason", error);
+                let sentence = Message::CannotRead
+                    .with("path", path.display())
+                    .with("reason", error);
                 return Err(Failure::new(Code::Project, sentence));
             }
         };
-        Self::parse(&text).map(Some).map_err(|problems| refuse(&path.display().to_string(), &problems))
+        Self::parse(&text)
+            .map(Some)
+            .map_err(|problems| refuse(&path.display().to_string(), &problems))
     }
 
     /// Reads the text, or says everything that is wrong with it.
@@ -72,14 +88,19 @@ impl Project {
         let mut problems = Vec::new();
         for (name, value) in &members {
             if let Err(problem) = project.set(name, value) {
-                let line = text.lines().position(|line| line.trim_start_matches(['"', '\'']).starts_with(name.as_str()));
+                let line = text
+                    .lines()
+                    .position(|line| line.trim_start_matches(['"', '\'']).starts_with(name.as_str()));
                 problems.push((line.map_or(0, |at| at + 1), format!("{name}: {problem}")));
             }
         }
         problems.sort();
         match problems.is_empty() {
             true => Ok(project),
-            false => Err(problems.into_iter().map(|(line, text)| format!("line {line}: {text}")).collect()),
+            false => Err(problems
+                .into_iter()
+                .map(|(line, text)| format!("line {line}: {text}"))
+                .collect()),
         }
     }
 
@@ -107,7 +128,10 @@ impl Project {
 
 /// All problems of a place as one failure.
 pub(crate) fn refuse(place: &str, problems: &[String]) -> Failure {
-    let list: String = problems.iter().map(|problem| format!("\n  - {problem}")).collect();
+    let list: String = problems
+        .iter()
+        .map(|problem| format!("\n  - {problem}"))
+        .collect();
     let sentence = Message::Problems.with("place", place).with("list", list);
     Failure::new(Code::Project, sentence).hint(Message::HintProject)
 }
@@ -134,7 +158,11 @@ pub(crate) fn memory(text: &str) -> std::result::Result<i64, String> {
         upper => (upper.strip_suffix("MB").unwrap_or(&upper).to_owned(), 1),
     };
     let (least, most) = (*limits::MEMORY_MB.start(), *limits::MEMORY_MB.end());
-    let value = digits.trim().parse::<i64>().ok().and_then(|count| count.checked_mul(factor));
+    let value = digits
+        .trim()
+        .parse::<i64>()
+        .ok()
+        .and_then(|count| count.checked_mul(factor));
     value
         .filter(|value| (i64::from(least)..=i64::from(most)).contains(value))
         .ok_or_else(|| format!("{text:?} is no size from {least} to {most} MB"))
@@ -147,7 +175,11 @@ pub(crate) fn timeout(text: &str) -> std::result::Result<i64, String> {
         None => (text.strip_suffix('s').unwrap_or(text), 1),
     };
     let (least, most) = (*limits::TIMEOUT_S.start(), *limits::TIMEOUT_S.end());
-    let value = digits.trim().parse::<i64>().ok().and_then(|count| count.checked_mul(factor));
+    let value = digits
+        .trim()
+        .parse::<i64>()
+        .ok()
+        .and_then(|count| count.checked_mul(factor));
     value
         .filter(|value| (i64::from(least)..=i64::from(most)).contains(value))
         .ok_or_else(|| format!("{text:?} is no time from {least} to {most} seconds"))
@@ -164,13 +196,22 @@ pub(crate) fn network(text: &str) -> std::result::Result<String, String> {
 fn package(text: &str) -> std::result::Result<String, String> {
     let path = Path::new(text);
     let inside = path.components().all(|part| {
-        matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir)
+        matches!(
+            part,
+            std::path::Component::Normal(_) | std::path::Component::CurDir
+        )
     });
-    if inside { Ok(text.to_owned()) } else { Err("name a folder or zip within the project's folder".into()) }
+    if inside {
+        Ok(text.to_owned())
+    } else {
+        Err("name a folder or zip within the project's folder".into())
+    }
 }
 
 fn environment(value: &Value) -> std::result::Result<BTreeMap<String, String>, String> {
-    let Value::Object(members) = value else { return Err("write variables as NAME: value".into()) };
+    let Value::Object(members) = value else {
+        return Err("write variables as NAME: value".into());
+    };
     let mut wrong = Vec::new();
     let mut variables = BTreeMap::new();
     for (name, value) in members {
@@ -180,7 +221,11 @@ fn environment(value: &Value) -> std::result::Result<BTreeMap<String, String>, S
             _ => wrong.push(name.as_str()),
         }
     }
-    if wrong.is_empty() { Ok(variables) } else { Err(format!("write the value in quotes: {}", wrong.join(", "))) }
+    if wrong.is_empty() {
+        Ok(variables)
+    } else {
+        Err(format!("write the value in quotes: {}", wrong.join(", ")))
+    }
 }
 
 #[cfg(test)]
@@ -198,11 +243,15 @@ mod tests {
 
     #[test]
     fn all_problems_are_told_at_once_with_their_lines() {
-        let text = "name: x\nmemory: 5\nhandlr: a.b\nenvironment:\n  PORT: 80\ntimeout: soon\npackage: ../x\n";
+        let text =
+            "name: x\nmemory: 5\nhandlr: a.b\nenvironment:\n  PORT: 80\ntimeout: soon\npackage: ../x\n";
         let problems = Project::parse(text).unwrap_err();
         assert_eq!(problems.len(), 5, "{problems:#?}");
         assert!(problems[0].starts_with("line 2: memory: "), "{problems:#?}");
-        assert!(problems[1].starts_with("line 3: handlr: no such member"), "{problems:#?}");
+        assert!(
+            problems[1].starts_with("line 3: handlr: no such member"),
+            "{problems:#?}"
+        );
         assert!(problems[2].contains("in quotes: PORT"), "{problems:#?}");
     }
 }

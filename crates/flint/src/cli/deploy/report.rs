@@ -67,16 +67,24 @@ impl Report {
         let mut lines = vec![terminal.text(headline.with("name", &self.name))];
         let none = || "-".to_owned();
         lines.extend(self.changes.iter().map(|change| {
-            let (old, new) = (change.old.clone().unwrap_or_else(none), change.new.clone().unwrap_or_else(none));
+            let (old, new) = (
+                change.old.clone().unwrap_or_else(none),
+                change.new.clone().unwrap_or_else(none),
+            );
             format!("  {:<12} {old} -> {new}", change.what)
         }));
         if let (Some(version), Some(alias)) = (&self.version, &self.alias) {
             let old = self.previous_version.clone().unwrap_or_else(none);
             lines.push(terminal.text(Message::ShowVersion.with("version", version)));
             let moved = if old == *version {
-                Message::ShowAliasAsBefore.with("alias", alias).with("new", version)
+                Message::ShowAliasAsBefore
+                    .with("alias", alias)
+                    .with("new", version)
             } else {
-                Message::ShowAlias.with("alias", alias).with("old", old).with("new", version)
+                Message::ShowAlias
+                    .with("alias", alias)
+                    .with("old", old)
+                    .with("new", version)
             };
             lines.push(terminal.text(moved));
         }

@@ -5,6 +5,7 @@ use clap::Command;
 use super::Language;
 
 /// Path of a verb, or path and flag → text.
+#[rustfmt::skip]
 const CHINESE: &[(&str, &str)] = &[
     ("", "私有的无服务器函数平台"),
     (".endpoint", "服务器地址，形如 http://主机:端口"),
@@ -96,6 +97,8 @@ const CHINESE: &[(&str, &str)] = &[
     ("completion.shell", "Shell 类型"),
 ];
 
+const TEMPLATE: &str = "{about-with-newline}\n用法：{usage}\n\n{all-args}";
+
 /// The commands in a language.
 pub(crate) fn translate(command: Command, language: Language) -> Command {
     match language {
@@ -105,22 +108,39 @@ pub(crate) fn translate(command: Command, language: Language) -> Command {
 }
 
 fn chinese(path: &str) -> Option<&'static str> {
-    CHINESE.iter().find(|(known, _)| *known == path).map(|(_, text)| *text)
+    CHINESE
+        .iter()
+        .find(|(known, _)| *known == path)
+        .map(|(_, text)| *text)
 }
 
 fn over(mut command: Command, path: &str) -> Command {
     if let Some(about) = chinese(path) {
         command = command.about(about).long_about(about);
+        command = command.help_template(TEMPLATE).subcommand_help_heading("命令");
     }
-    let arguments: Vec<String> = command.get_arguments().map(|arg| arg.get_id().to_string()).collect();
+    let arguments: Vec<String> = command
+        .get_arguments()
+        .map(|arg| arg.get_id().to_string())
+        .collect();
     for id in arguments {
         if let Some(help) = chinese(&format!("{path}.{id}")) {
-            command = command.mut_arg(id, |arg| arg.help(help).long_help(help));
+            command = command.mut_arg(id, |arg| {
+                let heading = if arg.is_positional() { "参数" } else { "选项" };
+                arg.help(help).long_help(help).help_heading(heading)
+            });
         }
     }
-    let verbs: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    let verbs: Vec<String> = command
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned())
+        .collect();
     for verb in verbs {
-        let below = if path.is_empty() { verb.clone() } else { format!("{path} {verb}") };
+        let below = if path.is_empty() {
+            verb.clone()
+        } else {
+            format!("{path} {verb}")
+        };
         command = command.mut_subcommand(verb, |command| over(command, &below));
     }
     command
@@ -134,10 +154,22 @@ mod tests {
 
     fn paths(command: &Command, path: &str, all: &mut Vec<String>) {
         all.push(path.to_owned());
-        all.extend(command.get_arguments().map(|arg| format!("{path}.{}", arg.get_id())));
+        all.extend(
+            command
+                .get_arguments()
+                .map(|arg| format!("{path}.{}", arg.get_id())),
+        );
         for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
             let name = verb.get_name();
-            paths(verb, &if path.is_empty() { name.to_owned() } else { format!("{path} {name}") }, all);
+            paths(
+                verb,
+                &if path.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{path} {name}")
+                },
+                all,
+            );
         }
     }
 
@@ -147,7 +179,10 @@ mod tests {
         paths(&crate::cli::Cli::command(), "", &mut all);
         let missing: Vec<_> = all.iter().filter(|path| chinese(path).is_none()).collect();
         assert!(missing.is_empty(), "{missing:#?}");
-        let stale: Vec<_> = CHINESE.iter().filter(|(path, _)| !all.iter().any(|known| known == path)).collect();
+        let stale: Vec<_> = CHINESE
+            .iter()
+            .filter(|(path, _)| !all.iter().any(|known| known == path))
+            .collect();
         assert!(stale.is_empty(), "{stale:#?}");
     }
 }

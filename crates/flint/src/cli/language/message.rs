@@ -40,6 +40,10 @@ messages! {
     HintConflict: "another change was faster; look at it and try again", "另一个变更先完成；请查看后重试";
     HintPage: "see docs/errors/{code}.md", "参见 docs/errors/{code}.md";
     HintUsage: "`flint{verb} --help` shows how it is written", "用法见 `flint{verb} --help`";
+    UsageMissing: "missing: {names}", "缺少参数：{names}";
+    UsageUnknown: "{name} is not known here{suggestion}", "无法识别 {name}{suggestion}";
+    UsageValue: "{value} cannot be {name}: {reason}", "{value} 不能用作 {name}：{reason}";
+    UsageConflict: "{name} does not go together with {other}", "{name} 不能与 {other} 同时使用";
     // asking
     Ask: "{what} [y/N] ", "{what} [y/N] ——请确认：";
     DeclinedNoTerminal: "this needs a yes, and there is no terminal to ask on", "此操作需要确认，但当前没有终端可供询问";

@@ -59,13 +59,18 @@ impl Drop for Placed {
 /// A folder is taken as it is; an archive is unpacked below the data folder.
 pub(crate) fn place(root: &Path, name: &str, server: &Server) -> Result<Placed> {
     let refused = |reason: String| {
-        let sentence = Message::BadRoot.with("path", root.display()).with("reason", reason);
+        let sentence = Message::BadRoot
+            .with("path", root.display())
+            .with("reason", reason);
         Failure::new(Code::Usage, sentence)
     };
     if !root.is_file() {
         // Whether the server has it is the server's to say: it may be another host.
         let path = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
-        return Ok(Placed { path, unpacked: false });
+        return Ok(Placed {
+            path,
+            unpacked: false,
+        });
     }
     if !server.folder().is_dir() {
         return Err(Failure::usage(Message::TarNeedsHost));
@@ -139,9 +144,17 @@ fn plan(mut archive: Archive<impl Read>) -> std::result::Result<BTreeMap<PathBuf
         }
     }
     for path in entries.keys() {
-        for parent in path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty()) {
+        for parent in path
+            .ancestors()
+            .skip(1)
+            .filter(|parent| !parent.as_os_str().is_empty())
+        {
             if entries.get(parent).is_some_and(|kind| *kind != Kind::Folder) {
-                return Err(format!("{} lies below {}, which is no folder", path.display(), parent.display()));
+                return Err(format!(
+                    "{} lies below {}, which is no folder",
+                    path.display(),
+                    parent.display()
+                ));
             }
         }
     }
@@ -155,7 +168,12 @@ fn clean(path: &Path) -> std::result::Result<PathBuf, String> {
         match part {
             Component::CurDir => {}
             Component::Normal(part) => clean.push(part),
-            _ => return Err(format!("{}: not a relative path that stays inside", path.display())),
+            _ => {
+                return Err(format!(
+                    "{}: not a relative path that stays inside",
+                    path.display()
+                ));
+            }
         }
     }
     Ok(clean)
@@ -173,7 +191,11 @@ fn inside(path: &Path, target: &Path) -> std::result::Result<PathBuf, String> {
     for part in relative.components() {
         match part {
             Component::ParentDir if level == 0 => {
-                return Err(format!("{}: the link leads out, to {}", path.display(), target.display()));
+                return Err(format!(
+                    "{}: the link leads out, to {}",
+                    path.display(),
+                    target.display()
+                ));
             }
             Component::ParentDir => level -= 1,
             Component::Normal(_) => level += 1,
@@ -186,7 +208,11 @@ fn inside(path: &Path, target: &Path) -> std::result::Result<PathBuf, String> {
 /// Second pass: folders and files, then other names of files, then links.
 fn write(mut archive: Archive<impl Read>, plan: &BTreeMap<PathBuf, Kind>, root: &Path) -> io::Result<()> {
     for (path, kind) in plan {
-        let folder = if *kind == Kind::Folder { Some(path.as_path()) } else { path.parent() };
+        let folder = if *kind == Kind::Folder {
+            Some(path.as_path())
+        } else {
+            path.parent()
+        };
         fs::create_dir_all(root.join(folder.unwrap_or(Path::new(""))))?;
     }
     for entry in archive.entries()? {
@@ -252,8 +278,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let plan = plan(Archive::new(bytes.as_slice())).unwrap();
         write(Archive::new(bytes.as_slice()), &plan, folder.path()).unwrap();
-        assert_eq!(fs::read_link(folder.path().join("bin")).unwrap(), Path::new("usr/bin"));
-        let mode = fs::metadata(folder.path().join("bin/python3")).unwrap().permissions().mode();
+        assert_eq!(
+            fs::read_link(folder.path().join("bin")).unwrap(),
+            Path::new("usr/bin")
+        );
+        let mode = fs::metadata(folder.path().join("bin/python3"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o7777, 0o755, "no set-user-id");
         assert!(!folder.path().join("dev/null").exists());
     }
@@ -270,7 +302,10 @@ mod tests {
         ];
         for (path, kind, target) in hostile {
             let bytes = archive(|builder| entry(builder, path, kind, target));
-            assert!(plan(Archive::new(bytes.as_slice())).is_err(), "{path} {kind:?} {target}");
+            assert!(
+                plan(Archive::new(bytes.as_slice())).is_err(),
+                "{path} {kind:?} {target}"
+            );
         }
         let through = archive(|builder| {
             entry(builder, "a", EntryType::Symlink, "b");

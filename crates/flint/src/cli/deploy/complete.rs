@@ -1,0 +1,80 @@
+//! Finds out what nobody said about a new function: runtime and handler.
+
+use std::path::Path;
+
+use flint_api::runtime::{RuntimeInfo, RuntimeList};
+use flint_model::Code;
+use flint_model::runtime::RuntimeId;
+
+use super::detect::{self, Detected};
+use super::package::Package;
+use super::project::Project;
+use crate::cli::failure::{Failure, Result};
+use crate::cli::language::Message;
+use crate::cli::server::Server;
+
+/// Fills in runtime and handler by what the package holds, or says why that cannot be told.
+pub(crate) fn complete(
+    project: &mut Project,
+    package: &Package,
+    server: &Server,
+    place: &Path,
+) -> Result<()> {
+    let provided = project
+        .runtime
+        .as_deref()
+        .is_some_and(|runtime| runtime.starts_with("provided"));
+    if provided {
+        project.handler.get_or_insert_with(|| "bootstrap".to_owned());
+    }
+    if project.runtime.is_some() && project.handler.is_some() {
+        return Ok(());
+    }
+    let place = place.display();
+    match detect::detect(&package.shown) {
+        Detected::Interpreted { family, handler } => {
+            project.handler.get_or_insert(handler);
+            if project.runtime.is_none() {
+                project.runtime = Some(newest(server, family));
+            }
+            Ok(())
+        }
+        Detected::Bootstrap => {
+            project.handler.get_or_insert_with(|| "bootstrap".to_owned());
+            project
+                .runtime
+                .get_or_insert_with(|| "provided.al2023".to_owned());
+            Ok(())
+        }
+        Detected::Sources { kind } => {
+            let sentence = Message::BuildFirst.with("place", place).with("kind", kind);
+            let hint = Message::HintBuild.with("folder", "build");
+            Err(Failure::new(Code::Project, sentence).hint(hint))
+        }
+        Detected::Nothing => {
+            let sentence = Message::NoProject.with("place", place);
+            Err(Failure::new(Code::Project, sentence).hint(Message::HintDetect))
+        }
+    }
+}
+
+/// The newest runtime of a family that the server serves exactly; a common one when it cannot say.
+fn newest(server: &Server, family: &str) -> String {
+    let list: RuntimeList = server.own("GET", "/api/v1/runtimes", &()).unwrap_or_default();
+    let served = list
+        .runtimes
+        .into_iter()
+        .filter(|row| row.family == family && row.served_by.is_some());
+    let rank = |row: &RuntimeInfo| {
+        let exact = !row.substitute && row.root.is_none();
+        (exact, RuntimeId::new(row.name.as_str()).version())
+    };
+    let usual = if family == "python" {
+        "python3.12"
+    } else {
+        "nodejs22.x"
+    };
+    served
+        .max_by_key(rank)
+        .map_or_else(|| usual.to_owned(), |row| row.name)
+}

@@ -1,0 +1,130 @@
+//! The life of a server: stopping in good order, running as an ordinary user, refusing what it cannot enforce.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use flint_testkit::descendants;
+use serde_json::json;
+
+use crate::server;
+
+const SLOW: &str = "import time\ndef handler(e, c):\n  time.sleep(e)\n  return 'done'";
+
+#[test]
+fn a_stop_lets_calls_finish_and_leaves_nothing() {
+    let mut server = server(&[]);
+    let lambda = server.lambda().unwrap();
+    lambda
+        .create(
+            "f",
+            "python3.11",
+            "app.handler",
+            &[("app.py", SLOW)],
+            &json!({ "Timeout": 30 }),
+        )
+        .unwrap();
+    lambda.invoke("f", &json!(0)).unwrap();
+    let running = server.data_dir().join("never");
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| lambda.invoke("f", &json!(1.5)).unwrap());
+        // The call is under way when the metrics say so.
+        let metrics = || ureq_metrics(&server);
+        while !metrics().contains("flint_running 1") {}
+        let family = descendants(server.pid());
+        assert!(family.len() >= 3 && !running.exists());
+        let took = server.stop(Duration::from_secs(10)).unwrap();
+        let answer = call.join().unwrap();
+        assert_eq!((answer.status, answer.json()), (200, json!("done")));
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert!(
+            family
+                .iter()
+                .all(|pid| !std::path::Path::new(&format!("/proc/{pid}/exe")).exists())
+        );
+    });
+}
+
+fn ureq_metrics(server: &flint_testkit::Server) -> String {
+    let token = std::fs::read_to_string(server.data_dir().join("token")).unwrap();
+    let request = ureq::get(format!("http://{}/metrics", server.address()));
+    let answer = request
+        .header("authorization", format!("Bearer {}", token.trim()))
+        .call();
+    answer.unwrap().body_mut().read_to_string().unwrap()
+}
+
+#[test]
+fn a_client_that_leaves_does_not_stop_its_call() {
+    let server = server(&[]);
+    let lambda = server.lambda().unwrap();
+    let app = "import time\ndef handler(e, c):\n  if e == 'start':\n    time.sleep(1)\n    open('/tmp/finished', 'w').close()\n  \
+               import os\n  return os.path.exists('/tmp/finished')";
+    lambda
+        .create(
+            "f",
+            "python3.11",
+            "app.handler",
+            &[("app.py", app)],
+            &json!({ "Timeout": 30 }),
+        )
+        .unwrap();
+    assert_eq!(lambda.invoke("f", &json!("look")).unwrap().json(), false);
+    let impatient = lambda.with_timeout(Duration::from_millis(200));
+    assert!(impatient.invoke("f", &json!("start")).is_err());
+    while ureq_metrics(&server).contains("flint_running 1") {}
+    assert_eq!(lambda.invoke("f", &json!("look")).unwrap().json(), true);
+}
+
+/// Starts the binary as another user; returns its first lines, after stopping it.
+fn as_user(folder: &std::path::Path, flags: &[&str]) -> (bool, String) {
+    const USER: u32 = 12_345;
+    std::os::unix::fs::chown(folder, Some(USER), Some(USER)).unwrap();
+    let binary = folder.join("flint");
+    std::fs::copy(env!("CARGO_BIN_EXE_flint"), &binary).unwrap();
+    let output = Command::new("timeout")
+        .arg("3")
+        .arg(&binary)
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.join("data"))
+        .args(flags)
+        .uid(USER)
+        .gid(USER)
+        .stdin(Stdio::null())
+        .env_clear()
+        .output()
+        .unwrap();
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (text.contains("listens on http://"), text)
+}
+
+#[test]
+fn an_ordinary_user_is_told_what_is_missing_and_may_accept_it_on_loopback() {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let (started, text) = as_user(folder.path(), &[]);
+    assert!(
+        !started && text.contains("memory limit") && text.contains("--insecure-single-tenant"),
+        "{text}"
+    );
+    let (started, text) = as_user(folder.path(), &["--insecure-single-tenant"]);
+    assert!(started && text.contains("INCOMPLETE"), "{text}");
+    let (started, text) = as_user(
+        folder.path(),
+        &["--insecure-single-tenant", "--set", "server.listen=0.0.0.0:0"],
+    );
+    assert!(!started && text.contains("loopback"), "{text}");
+}
+
+#[test]
+fn two_servers_on_one_data_folder_are_refused() {
+    let first = server(&[]);
+    let second = Command::new(env!("CARGO_BIN_EXE_flint"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(first.data_dir())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(!second.status.success());
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another server uses"));
+}

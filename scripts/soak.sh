@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# The long forms: 10,000 instance cycles, 50 kills, property tests with many cases, the benches, and (with --clean-root) both
+# scripts in a fresh Debian. Writes the figures of the cycles, kills and probes as JSON (commit, host, seed) to bench/results.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/install-tools.sh
+install_build_tools
+install_interpreters
+
+cycles="${FLINT_CYCLES:-10000}" kills="${FLINT_KILLS:-50}" cases="${PROPTEST_CASES:-20000}"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# figures NAME COMMAND JSON: writes bench/results/NAME.json.
+figures() {
+  cat >"bench/results/$1.json" <<JSON
+{
+  "commit": "$(git rev-parse --short HEAD)",
+  "command": "$2",
+  "host": { "cpus": $(nproc), "kernel": "$(uname -r)", "load": "$(cut -d' ' -f1 /proc/loadavg)" },
+  "seed": 0,
+  "figures": { $3 }
+}
+JSON
+}
+figure() { printf '"%s": { "value": %s, "unit": "%s" }' "$1" "$2" "$3"; }
+
+e2e() { cargo test --locked -p flint --test e2e -- --test-threads 1 --nocapture "$1" 2>&1 | tee "$log"; }
+
+say "$cycles instance cycles"
+FLINT_CYCLES=$cycles e2e cycles
+read -r before after < <(sed -nE 's/^[0-9]+ cycles: .*resident ([0-9]+) -> ([0-9]+) KiB$/\1 \2/p' "$log")
+figures cycles "FLINT_CYCLES=$cycles make soak" \
+  "$(figure instance-cycles "$cycles" cycles), $(figure cycle-leaks 0 objects), $(figure cycle-rss-growth "$((after - before))" KiB)"
+
+say "$kills kills under load"
+FLINT_KILLS=$kills e2e kills
+writes=$(sed -nE 's/^[0-9]+ kills, ([0-9]+) writes acknowledged, 0 lost, 0 orphans$/\1/p' "$log")
+figures kills "FLINT_KILLS=$kills make soak" \
+  "$(figure server-kills "$kills" kills), $(figure acknowledged-writes "$writes" writes), $(figure lost-writes 0 writes), $(figure orphans 0 processes)"
+
+say "probes, as root and as an ordinary user"
+cargo test --locked -p flint-sandbox --test sandbox -- --test-threads 1 --nocapture prob 2>&1 | tee "$log"
+cargo build --locked -p flint
+"$CARGO_TARGET_DIR/debug/flint" doctor -o json >"$log" || true
+probes=$(/usr/bin/python3 - "$log" <<'PY'
+import json, sys
+report = json.load(open(sys.argv[1]))
+counts = {"held": 0, "open": 0, "notshown": 0}
+for probe in report["probes"]:
+    counts[probe["verdict"].lower().replace("_", "").replace(" ", "")] += 1
+print(counts["held"], counts["open"], counts["notshown"])
+PY
+)
+read -r held open notshown <<<"$probes"
+figures probes "flint doctor -o json" \
+  "$(figure probes-held "$held" probes), $(figure probes-open "$open" probes), $(figure probes-not-shown "$notshown" probes)"
+
+say "property tests, $cases cases each"
+for crate in model store runtime gateway; do
+  PROPTEST_CASES=$cases timeout 1200 cargo test --locked -p "flint-$crate"
+done
+figures fuzz "PROPTEST_CASES=$cases make soak" "$(figure property-cases "$cases" cases), $(figure property-failures 0 cases)"
+
+say "benches"
+make bench || say "a goal was missed; see above"
+
+if [ "${1:-}" = --clean-root ]; then
+  say "both scripts in a fresh Debian"
+  scripts/clean-root.sh --tests --json bench/results/clean-root.json
+fi
