@@ -43,9 +43,10 @@ impl Arrival {
         let mut at = 0.0;
         while at < length.as_secs_f64() {
             times.push(Duration::from_secs_f64(at));
-            at += match self {
-                Self::Constant => 1.0 / rate,
-                Self::Poisson => -random.share().ln() / rate,
+            at = match self {
+                // From the count, not the sum: a sum of many small steps drifts.
+                Self::Constant => times.len() as f64 / rate,
+                Self::Poisson => at - random.share().ln() / rate,
             };
         }
         times
