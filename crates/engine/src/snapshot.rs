@@ -44,8 +44,8 @@ pub(crate) struct FunctionEntry {
 struct Maps {
     by_name: HashMap<(AccountId, String), Arc<FunctionEntry>>,
     by_id: HashMap<FunctionId, (AccountId, String)>,
-    /// Unreserved concurrency of each tenant.
-    accounts: HashMap<AccountId, Arc<Gate>>,
+    /// Unreserved concurrency of each tenant, and what its functions have reserved.
+    accounts: HashMap<AccountId, (Arc<Gate>, u32)>,
 }
 
 #[derive(Debug)]
@@ -118,7 +118,15 @@ impl Snapshot {
         let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
         maps.by_id.insert(entry.function.id.clone(), key.clone());
         let replaced = maps.by_name.insert(key, Arc::clone(&entry));
-        self.share_out(&mut maps, &entry.function.tenant);
+        let before = replaced
+            .as_ref()
+            .and_then(|old| old.function.reserved_concurrency);
+        self.share_out(
+            &mut maps,
+            &entry.function.tenant,
+            before,
+            entry.function.reserved_concurrency,
+        );
         let gone = replaced
             .map(|old| no_longer_served(&old, &entry))
             .unwrap_or_default();
@@ -138,7 +146,10 @@ impl Snapshot {
             .get(&key)
             .is_some_and(|entry| entry.function.id == *id);
         let removed = if mine { maps.by_name.remove(&key) } else { None };
-        self.share_out(&mut maps, &key.0);
+        let before = removed
+            .as_ref()
+            .and_then(|entry| entry.function.reserved_concurrency);
+        self.share_out(&mut maps, &key.0, before, None);
         removed
             .map(|entry| entry.versions.values().cloned().collect())
             .unwrap_or_default()
@@ -148,7 +159,8 @@ impl Snapshot {
         let Some(reserved) = function.reserved_concurrency else {
             let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
             let account = maps.accounts.entry(function.tenant.clone());
-            return Arc::clone(account.or_insert_with(|| Arc::new(Gate::account(self.account_concurrency))));
+            let whole = self.account_concurrency;
+            return Arc::clone(&account.or_insert_with(|| (Arc::new(Gate::account(whole)), 0)).0);
         };
         match old.filter(|old| old.gate.is_reserved()) {
             Some(old) => {
@@ -159,14 +171,16 @@ impl Snapshot {
         }
     }
 
-    /// What no function of the tenant has reserved is the account's.
-    fn share_out(&self, maps: &mut Maps, tenant: &AccountId) {
-        let reserved = maps.by_name.iter().filter(|((owner, _), _)| owner == tenant);
-        let reserved: u32 = reserved
-            .filter_map(|(_, entry)| entry.function.reserved_concurrency)
-            .sum();
-        if let Some(account) = maps.accounts.get(tenant) {
-            account.set_limit(self.account_concurrency.saturating_sub(reserved));
+    /// What no function of the tenant has reserved is the account's: a function's reservation changes from `before` to `now`.
+    fn share_out(&self, maps: &mut Maps, tenant: &AccountId, before: Option<u32>, now: Option<u32>) {
+        let whole = self.account_concurrency;
+        let account = maps.accounts.entry(tenant.clone());
+        let (gate, reserved) = account.or_insert_with(|| (Arc::new(Gate::account(whole)), 0));
+        if before != now {
+            *reserved = reserved
+                .saturating_sub(before.unwrap_or(0))
+                .saturating_add(now.unwrap_or(0));
+            gate.set_limit(whole.saturating_sub(*reserved));
         }
     }
 }
@@ -253,7 +267,7 @@ impl Engine {
                     for version in self.inner.snapshot.remove(&id) {
                         self.retire(&version);
                     }
-                    self.inner.parts.logs.remove(&id).await;
+                    self.inner.parts.logs.remove(&id);
                 }
             }
         }

@@ -28,6 +28,7 @@ pub(crate) struct Settings {
     pub(crate) insecure_single_tenant: bool,
     pub(crate) drain: Duration,
     pub(crate) connections: usize,
+    pub(crate) workers: usize,
     pub(crate) root_key: Option<(String, String)>,
     pub(crate) log_format: LogFormat,
     pub(crate) log_filter: String,
@@ -274,6 +275,7 @@ impl Settings {
             insecure_single_tenant: false,
             drain: Duration::from_secs(30),
             connections: 4_096,
+            workers: default_workers(),
             root_key: None,
             log_format: LogFormat::Text,
             log_filter: "info".into(),
@@ -426,6 +428,11 @@ fn flatten(table: &toml::Table) -> Vec<(String, String)> {
         }
     }
     flat
+}
+
+/// Each call ends in a function's process on some CPU: a server that takes all CPUs for itself only adds switches.
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cpus| cpus.get().saturating_sub(1).max(1))
 }
 
 /// `/var/lib/flint` for root, else the XDG data folder.

@@ -28,12 +28,15 @@ pub(crate) fn serve(settings: Settings) -> Result<()> {
     // The launcher is made while this process has one thread (decision 3 of the house).
     let launcher = start_launcher(&settings)?;
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.workers)
         .enable_all()
         .build()?
         .block_on(run(settings, credentials, launcher))
 }
 
 async fn run(settings: Settings, credentials: Credentials, process: LauncherProcess) -> Result<()> {
+    // From here on a signal is a request to stop, not the end.
+    let signals = Signals::listen()?;
     let listener = Listener::bind(settings.listen, settings.connections).await?;
     let address = listener.address()?;
     let launcher = Launcher::attach(process)?;
@@ -82,7 +85,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     // Before the announcement: whoever waits for that may look for the address at once.
     let endpoint = Endpoint::write(&settings.data_dir, address)?;
     announce(&settings, address, launcher.report())?;
-    let stop = listener.serve(doors, signalled(launcher)).await;
+    let stop = listener.serve(doors, signalled(signals, launcher)).await;
     tracing::info!(reason = stop, "stopping");
     engine.stop(settings.drain).await;
     drop(endpoint);
@@ -121,16 +124,27 @@ fn gateway_config(settings: &Settings) -> flint_gateway::Config {
     }
 }
 
+/// The signals that ask for a stop.
+struct Signals {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// Ends when the server is told to stop, or cannot go on.
-async fn signalled(launcher: Launcher) -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return "signals cannot be received";
-    };
+async fn signalled(mut signals: Signals, launcher: Launcher) -> &'static str {
     tokio::select! {
-        _ = term.recv() => "SIGTERM",
-        _ = int.recv() => "SIGINT",
+        _ = signals.term.recv() => "SIGTERM",
+        _ = signals.int.recv() => "SIGINT",
         () = launcher.gone() => "the launcher has died",
     }
 }

@@ -4,6 +4,7 @@
 //! keeps at most `Config::bytes_per_function`, oldest dropped first. A record that finds the queue full is dropped and
 //! counted.
 
+mod inbox;
 mod segment;
 mod writer;
 
@@ -13,7 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flint_model::{FunctionId, UnixMillis};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+
+use inbox::Inbox;
 
 /// Where logs lie and how much of them is kept.
 #[derive(Debug, Clone)]
@@ -68,6 +71,7 @@ pub struct LogQuery {
     pub limit: usize,
 }
 
+#[derive(Debug)]
 enum Message {
     Append(FunctionId, LogRecord),
     /// Answered when everything appended before is readable.
@@ -78,7 +82,7 @@ enum Message {
 /// Handle to the log writer; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct FunctionLogs {
-    messages: mpsc::Sender<Message>,
+    inbox: Arc<inbox::Sender>,
     dropped: Arc<AtomicU64>,
     folder: Arc<PathBuf>,
 }
@@ -87,14 +91,15 @@ impl FunctionLogs {
     /// Starts the writer thread; it ends when the last handle is gone.
     pub fn start(config: Config) -> std::io::Result<Self> {
         std::fs::create_dir_all(&config.folder)?;
-        let (messages, queue) = mpsc::channel(config.queue);
+        let inbox = Arc::new(Inbox::new(config.queue));
         let folder = Arc::new(config.folder.clone());
         let writer = writer::Writer::new(config);
-        std::thread::Builder::new()
-            .name("function-logs".into())
-            .spawn(move || writer.run(queue))?;
+        std::thread::Builder::new().name("function-logs".into()).spawn({
+            let inbox = Arc::clone(&inbox);
+            move || writer.run(&inbox)
+        })?;
         Ok(Self {
-            messages,
+            inbox: Arc::new(inbox::Sender::new(inbox)),
             dropped: Arc::default(),
             folder,
         })
@@ -102,11 +107,7 @@ impl FunctionLogs {
 
     /// Takes a record; dropped and counted when the writer is too far behind.
     pub fn append(&self, function: &FunctionId, record: LogRecord) {
-        if self
-            .messages
-            .try_send(Message::Append(function.clone(), record))
-            .is_err()
-        {
+        if !self.inbox.put(Message::Append(function.clone(), record)) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -117,16 +118,15 @@ impl FunctionLogs {
     }
 
     /// Forgets a function's logs.
-    pub async fn remove(&self, function: &FunctionId) {
-        let _ = self.messages.send(Message::Remove(function.clone())).await;
+    pub fn remove(&self, function: &FunctionId) {
+        self.inbox.put_now(Message::Remove(function.clone()));
     }
 
     /// Reads records of a function, oldest first. Sees everything appended before the call.
     pub async fn read(&self, function: &FunctionId, query: LogQuery) -> std::io::Result<Vec<LogRecord>> {
         let (done, flushed) = oneshot::channel();
-        if self.messages.send(Message::Flush(done)).await.is_ok() {
-            let _ = flushed.await;
-        }
+        self.inbox.put_now(Message::Flush(done));
+        let _ = flushed.await;
         let folder = self.folder.join(function.as_str());
         let read = tokio::task::spawn_blocking(move || segment::read(&folder, &query));
         read.await.map_err(std::io::Error::other)?

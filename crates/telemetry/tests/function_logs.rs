@@ -56,7 +56,7 @@ async fn records_come_back_in_order_and_by_filter() {
         .await
         .unwrap();
     assert_eq!(newest.first().unwrap().time_ms, 97);
-    logs.remove(&f).await;
+    logs.remove(&f);
     assert!(logs.read(&f, LogQuery::default()).await.unwrap().is_empty());
     assert_eq!(logs.read(&g, LogQuery::default()).await.unwrap().len(), 100);
 }

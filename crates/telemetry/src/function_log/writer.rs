@@ -5,12 +5,10 @@ use std::fs;
 use std::io::Write;
 
 use flint_model::FunctionId;
-use tokio::sync::mpsc;
 
+use super::inbox::Inbox;
 use super::{Config, LogRecord, Message, segment};
 
-/// Messages taken at once.
-const BATCH: usize = 1_024;
 /// Segments that the bound of a function is divided into: what is dropped at once is a quarter.
 const SEGMENTS: u64 = 4;
 /// Files kept open; past it all are closed, which costs one open each at their next record.
@@ -36,11 +34,10 @@ impl Writer {
         }
     }
 
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Message>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+    pub(super) fn run(mut self, inbox: &Inbox) {
+        while let Some(batch) = inbox.take() {
             let mut waiting = Vec::new();
-            for message in batch.drain(..) {
+            for message in batch {
                 match message {
                     Message::Append(function, record) => self.append(&function, &record),
                     Message::Flush(done) => waiting.push(done),
