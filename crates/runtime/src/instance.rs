@@ -255,6 +255,14 @@ impl Instance {
         }
     }
 
+    /// From its start on, the instance has the share of CPU that its memory size buys.
+    pub(crate) fn slow_down(&self) {
+        let limits = &self.spec.limits;
+        if let Err(error) = self.sandbox.set_cpu(limits.cpu_millis, limits.cpu_cap) {
+            tracing::warn!(%error, "the share of CPU cannot be set; the instance keeps that of its start");
+        }
+    }
+
     /// How the process ended; one that closed its socket and lives on is killed.
     pub(crate) async fn exit_soon(&mut self) -> Exit {
         if let Ok(exit) = tokio::time::timeout(EXIT_GRACE, self.sandbox.exited()).await {

@@ -131,7 +131,7 @@ impl Instance {
         }];
         let claim = ClaimSpec {
             binds,
-            limits: spec.limits.clone(),
+            limits: at_full_speed(&spec.limits),
             exec,
         };
         let mut sandbox = match launcher.claim(parked, claim, Stdio { output, channel }).await {
@@ -181,7 +181,10 @@ impl Instance {
         self.init = begun.elapsed();
         self.log.drain();
         match heard {
-            Ok(Heard::Ready) => Ok(()),
+            Ok(Heard::Ready) => {
+                self.slow_down();
+                Ok(())
+            }
             Ok(Heard::Error(document)) => Err(InitFailure::Document(document)),
             Ok(Heard::Violation(reason)) => Err(InitFailure::Violation(reason)),
             Ok(Heard::Closed | Heard::Answer(_) | Heard::TooLarge(_)) => {
@@ -189,6 +192,16 @@ impl Instance {
             }
             Err(_) => Err(InitFailure::TimedOut(limit)),
         }
+    }
+}
+
+/// The limits while the handler is being loaded: a whole CPU's share and no cap, as on Lambda. A small function's start would
+/// take many times longer on a busy host otherwise.
+fn at_full_speed(limits: &Limits) -> Limits {
+    Limits {
+        cpu_millis: limits.cpu_millis.max(1_000),
+        cpu_cap: false,
+        ..limits.clone()
     }
 }
 

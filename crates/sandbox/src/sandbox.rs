@@ -222,6 +222,14 @@ impl Sandbox {
         self.body.paths.usage()
     }
 
+    /// Changes its share of CPU: thousandths of a core, enforced with `cap`. For a start at full speed and less afterwards.
+    ///
+    /// # Errors
+    /// When the group's control file refuses.
+    pub fn set_cpu(&self, millis: u32, cap: bool) -> Result<()> {
+        self.body.paths.share_cpu(millis, cap)
+    }
+
     /// Stops every process until [`Self::thaw`].
     ///
     /// # Errors

@@ -69,8 +69,18 @@ impl Paths {
                 }
             }
         }
+        self.share_cpu(limits.cpu_millis, limits.cpu_cap)?;
+        if let Some(pids) = &self.pids {
+            // One more than asked, for our init.
+            pids.write("pids.max", "pids.max", &(u64::from(limits.pids) + 1).to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Writes the share of CPU in thousandths of a core, and with `cap` enforces it.
+    pub(crate) fn share_cpu(&self, millis: u32, cap: bool) -> Result<()> {
         if let Some(cpu) = &self.cpu {
-            let millis = u64::from(limits.cpu_millis.max(1));
+            let millis = u64::from(millis.max(1));
             match cpu.version {
                 Version::V1 => write(
                     &cpu.dir.join("cpu.shares"),
@@ -83,7 +93,7 @@ impl Paths {
                     )?;
                 }
             }
-            if limits.cpu_cap {
+            if cap {
                 let quota = (CPU_PERIOD * millis / 1000).max(1000);
                 match cpu.version {
                     Version::V1 => {
@@ -93,10 +103,6 @@ impl Paths {
                     Version::V2 => write(&cpu.dir.join("cpu.max"), &format!("{quota} {CPU_PERIOD}"))?,
                 }
             }
-        }
-        if let Some(pids) = &self.pids {
-            // One more than asked, for our init.
-            pids.write("pids.max", "pids.max", &(u64::from(limits.pids) + 1).to_string())?;
         }
         Ok(())
     }
