@@ -142,7 +142,9 @@ impl Doors {
             Err(Unread::TooLarge) if invoke.is_none() => return self.admin.refuse_too_large(&parts),
             Err(unread) => return unread.answer(),
         };
-        if let Some(answer) = self.admin.handle_signed_link(&parts).await {
+        if invoke.is_none()
+            && let Some(answer) = self.admin.handle_signed_link(&parts).await
+        {
             return answer;
         }
         let view = AuthRequest::of(&parts);

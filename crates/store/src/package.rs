@@ -98,14 +98,21 @@ impl Packages {
             });
         }
         let staging = self.inner.trees.join(format!(".new-{}", ulid::Ulid::new()));
-        let result = self.build_tree(&zip, &staging, &tree, &manifest_path);
+        let result = self.build_tree(sha256, &zip, &staging, &tree, &manifest_path);
         if result.is_err() {
             let _ = fs::remove_dir_all(&staging);
         }
         result
     }
 
-    fn build_tree(&self, zip: &[u8], staging: &Path, tree: &Path, manifest_path: &Path) -> Result<String> {
+    fn build_tree(
+        &self,
+        sha256: &str,
+        zip: &[u8],
+        staging: &Path,
+        tree: &Path,
+        manifest_path: &Path,
+    ) -> Result<String> {
         let plan = unpack::plan(zip, &self.inner.caps)?;
         let manifest = unpack::write_tree(zip, &plan, staging, &self.inner.caps)?;
         write_whole(manifest_path, manifest.as_bytes())?;
@@ -118,7 +125,12 @@ impl Packages {
             Err(source) => return Err(Error::io(tree, source)),
         }
         sync_folder(&self.inner.trees)?;
-        Ok(hex::encode(Sha256::digest(manifest.as_bytes())))
+        let digest = hex::encode(Sha256::digest(manifest.as_bytes()));
+        // Written a moment ago from a zip that has its own hash: the first load of this process need not read it again.
+        if let Ok(mut set) = self.inner.verified.lock() {
+            set.insert(format!("{sha256}:{digest}"));
+        }
+        Ok(digest)
     }
 
     /// The folder of a package for loading. The first time in this process every file is checked against the manifest, and
