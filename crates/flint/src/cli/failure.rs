@@ -12,7 +12,7 @@ use super::language::{Language, Message, Sentence};
 pub(crate) enum Exit {
     /// All is well.
     Good,
-    /// The function returned an error, or the doctor found an open probe.
+    /// The function returned an error, or the doctor found an open probe or misses a required layer.
     Bad,
 }
 

@@ -99,6 +99,7 @@ messages! {
     DoctorOpen: "{count} of {all} probes are OPEN: do not put tenants on this host", "{all} 项探测中有 {count} 项未能隔离：请勿在此主机上运行多租户负载";
     DoctorHeld: "{held} of {all} probes held, {not_shown} could not be shown; {layers} of {all_layers} layers hold",
         "{all} 项探测中 {held} 项成立，{not_shown} 项无法证明；{all_layers} 层隔离中 {layers} 层成立";
-    DoctorMissing: "a layer that tenants must not share a host without is missing", "缺少多租户共用主机所必需的隔离层";
+    DoctorMissing: "required layers are MISSING: {names}; tenants must not share this host",
+        "缺少必需的隔离层：{names}；请勿让多租户共用此主机";
     Failed: "{reason}", "出错：{reason}";
 }
