@@ -136,7 +136,12 @@ impl Instance {
             Err(error @ flint_sandbox::Error::Exec { .. }) => {
                 let log = format!("{error}\n").into_bytes();
                 let (failure, init) = (InitFailure::NotExecutable, begun.elapsed());
-                return Ok(Launched::Failed { failure, log, init, log_stream });
+                return Ok(Launched::Failed {
+                    failure,
+                    log,
+                    init,
+                    log_stream,
+                });
             }
             Err(error) => return Err(error.into()),
         };

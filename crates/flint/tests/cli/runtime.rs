@@ -114,6 +114,10 @@ fn the_list_says_what_serves_each_runtime() {
     let list = server.good(&["runtime", "list", "-o", "json"]);
     let list: serde_json::Value = serde_json::from_str(&list).unwrap();
     let rows = list["runtimes"].as_array().unwrap();
+    assert!(
+        rows.iter().all(|row| row["name"] != "provided"),
+        "nothing can be created with it"
+    );
     let exact = rows
         .iter()
         .find(|row| row["family"] == "python" && row["substitute"] == false)
