@@ -1,7 +1,7 @@
 //! Puts the parts of a server together, in the order in which they need each other, and takes them apart again.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -139,12 +139,19 @@ fn start_log(settings: &Settings) -> Result<()> {
     let filter: tracing_subscriber::EnvFilter = settings.log_filter.parse()?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(colour())
         .with_writer(std::io::stderr);
     let started = match settings.log_format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))
+}
+
+/// Colour is for people: never in a file or pipe, nor with `NO_COLOR`.
+fn colour() -> bool {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !plain && std::io::stderr().is_terminal()
 }
 
 fn credentials(settings: &Settings) -> Result<Credentials> {
@@ -159,13 +166,14 @@ fn credentials(settings: &Settings) -> Result<Credentials> {
 fn lock(data_dir: &Path) -> Result<File> {
     let path = data_dir.join("lock");
     let file = File::options().create(true).append(true).open(&path)?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).with_context(|| {
-        format!(
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => bail!(
             "another server uses {}; stop it or choose another --data-dir",
             data_dir.display()
-        )
-    })?;
-    Ok(file)
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
 }
 
 fn start_launcher(settings: &Settings) -> Result<LauncherProcess> {
