@@ -134,7 +134,12 @@ fn the_doctor_finds_nothing_open() {
     let missing = layers
         .iter()
         .any(|layer| layer["required"] == true && layer["holds"] == false);
-    assert_eq!(ran.err.contains("required layers are MISSING: "), missing, "{}", ran.err);
+    assert_eq!(
+        ran.err.contains("required layers are MISSING: "),
+        missing,
+        "{}",
+        ran.err
+    );
     assert!(
         open.is_empty() && ran.code == i32::from(missing),
         "{open:#?}\n{}",

@@ -7,7 +7,8 @@
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, move_mount, open_tree, unmount,
+    MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, move_mount, open_tree,
+    unmount,
 };
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -16,20 +17,36 @@ use crate::error::{Error, Result};
 /// Called in a fresh mount namespace. Later mounts of the host (a package volume) reach us; ours reach nobody.
 pub(crate) fn establish() -> Result<()> {
     match keep_mounts_here() {
-        Err(Errno::INVAL) => leave_chroot().map_err(|error| Error::build("leave the chroot of the server", error)),
+        Err(Errno::INVAL) => {
+            leave_chroot().map_err(|error| Error::build("leave the chroot of the server", error))
+        }
         other => other.map_err(|error| Error::build("keep our mounts to ourselves", error)),
     }
 }
 
 fn keep_mounts_here() -> std::result::Result<(), Errno> {
-    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+    mount_change(
+        "/",
+        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+    )
 }
 
 fn leave_chroot() -> std::result::Result<(), Errno> {
-    let top = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let namespace = rustix::fs::open("/proc/self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let top = rustix::fs::open(
+        "/",
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let namespace = rustix::fs::open(
+        "/proc/self/ns/mnt",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     // Entering the namespace we are in sets our root to that of the namespace.
-    move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Mount))?;
+    move_into_link_name_space(
+        std::os::fd::AsFd::as_fd(&namespace),
+        Some(LinkNameSpaceType::Mount),
+    )?;
     keep_mounts_here()?;
     let clone = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC

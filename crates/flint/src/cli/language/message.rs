@@ -38,6 +38,8 @@ messages! {
     HintList: "`flint fn list` shows what there is", "`flint fn list` 可列出现有函数";
     HintRetry: "try again in a moment", "请稍后重试";
     HintConflict: "another change was faster; look at it and try again", "另一个变更先完成；请查看后重试";
+    HintAliases: "used by: {aliases}; point each at another version (`flint alias set {name} {first}=VERSION`) or delete it, then delete {version}",
+        "仍被别名使用：{aliases}；请先让它们指向其他版本（`flint alias set {name} {first}=版本`）或删除它们，再删除 {version}";
     HintPage: "see docs/errors/{code}.md", "参见 docs/errors/{code}.md";
     HintUsage: "`flint{verb} --help` shows how it is written", "用法见 `flint{verb} --help`";
     UsageMissing: "missing: {names}", "缺少参数：{names}";
