@@ -20,6 +20,7 @@ mod link;
 mod log;
 mod marker;
 mod merge;
+mod network;
 mod recursion;
 mod request;
 mod routes;
@@ -44,6 +45,7 @@ use tokio::sync::OnceCell;
 
 pub use config::Config;
 pub use error::Error;
+pub use network::Networks;
 pub use routes::{Operation, ROUTES, Route};
 
 use request::Request;

@@ -107,8 +107,14 @@ async fn register_kept(catalog: &Catalog, store: &Store) -> Result<()> {
 }
 
 fn admin_config(settings: &Settings, address: std::net::SocketAddr) -> flint_admin::Config {
-    let url = format!("http://{address}");
+    let listened = format!("http://{address}");
+    let url = settings.public_url.clone().unwrap_or(listened);
     let mut config = flint_admin::Config::new(&settings.region, settings.account_id.as_str(), &url);
+    config.base_from_host = settings.public_url.is_none() && address.ip().is_unspecified();
+    config.networks = flint_admin::Networks {
+        egress: settings.egress,
+        host: settings.allow_host,
+    };
     config.account_concurrency = settings.engine.account_concurrency;
     config
 }
