@@ -30,6 +30,7 @@ mod tag;
 mod target;
 mod version;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -74,6 +75,8 @@ pub struct Host {
     pub launcher: Launcher,
     /// What functions wrote.
     pub logs: FunctionLogs,
+    /// The server's data folder: no runtime may see it.
+    pub data_dir: PathBuf,
 }
 
 /// The management API of one server.

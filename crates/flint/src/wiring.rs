@@ -47,7 +47,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     };
     flint_runtime::bootstrap::install(&runtime.bootstrap_dir)?;
     let catalog = Arc::new(Catalog::discover(&runtime));
-    register_kept(&catalog, &store).await?;
+    register_kept(&catalog, &store, &settings.data_dir).await?;
     let logs = flint_telemetry::function_log::Config {
         bytes_per_function: settings.function_log_bytes,
         ..flint_telemetry::function_log::Config::new(settings.data_dir.join("logs"))
@@ -66,6 +66,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
         catalog,
         launcher: launcher.clone(),
         logs,
+        data_dir: settings.data_dir.clone(),
     };
     let gateway = Gateway::new(gateway_config(&settings), engine.clone());
     let doors = Doors {
@@ -90,16 +91,17 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     Ok(())
 }
 
-/// Runtimes that were registered before; one whose root is gone is left out and said.
-async fn register_kept(catalog: &Catalog, store: &Store) -> Result<()> {
+/// Runtimes that were registered before; one whose root is gone, or shows more than it may, is left out and said.
+async fn register_kept(catalog: &Catalog, store: &Store, data_dir: &Path) -> Result<()> {
     for kept in store.registered_runtimes().await? {
         let found = Interpreter::registered(&kept.name, kept.root.clone().into(), &kept.exec, &kept.version);
-        match found.filter(|_| Path::new(&kept.root).is_dir()) {
-            Some(interpreter) => catalog.register(interpreter),
-            None => tracing::warn!(
+        match (found, flint_runtime::root::check(Path::new(&kept.root), data_dir)) {
+            (Some(interpreter), Ok(_)) => catalog.register(interpreter),
+            (_, checked) => tracing::warn!(
                 runtime = kept.name,
                 root = kept.root,
-                "a registered runtime is not there any more"
+                reason = checked.err(),
+                "a registered runtime is left out"
             ),
         }
     }
