@@ -4,6 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use flint_model::{UnixMillis, limits};
 
+use crate::Networks;
+
 /// What the API says about the server, and the limits it applies.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -13,6 +15,11 @@ pub struct Config {
     pub account_id: String,
     /// Where clients reach this server, without a slash at the end: package links start with it.
     pub public_base_url: String,
+    /// The server listens on every address of its host, and nobody said which of them clients use: package links then
+    /// start with the `Host` of the request that asks for them.
+    pub base_from_host: bool,
+    /// Networks that functions may ask for; none but `none` unless the operator offers more.
+    pub networks: Networks,
     /// Concurrency of an account, all functions together (1,000 as on AWS).
     pub account_concurrency: u32,
     /// Bytes of packages that an account may store (75 GB as on AWS).
@@ -30,6 +37,8 @@ impl Config {
             region: region.to_owned(),
             account_id: account_id.to_owned(),
             public_base_url: public_base_url.trim_end_matches('/').to_owned(),
+            base_from_host: false,
+            networks: Networks::default(),
             account_concurrency: limits::ACCOUNT_CONCURRENCY,
             total_code_size: 80_530_636_800,
             link_seconds: 600,

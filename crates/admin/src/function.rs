@@ -77,6 +77,7 @@ impl Admin {
             return refuse("Code signing is not offered by this server: leave CodeSigningConfigArn out.");
         }
         self.check_runtime(runtime).await?;
+        self.check_network(members.flint_network.as_deref())?;
         Ok(constraints::contents(members)?)
     }
 
@@ -97,7 +98,7 @@ impl Admin {
             configuration: configuration::whole(&self.config.region, &function, &version, qualifier),
             code: FunctionCodeLocation {
                 repository_type: "S3".to_owned(),
-                location: self.link(&version.code).await?,
+                location: self.link(request, &version.code).await?,
             },
             tags: (!function.tags.is_empty()).then_some(function.tags),
             concurrency: reserved.map(|reserved_concurrent_executions| Concurrency {

@@ -56,6 +56,7 @@ impl Admin {
         if let Some(runtime) = &members.runtime {
             self.check_runtime(runtime).await?;
         }
+        self.check_network(members.flint_network.as_deref())?;
         if members.image_config.is_some() {
             let text = "ImageConfig is not supported for functions of PackageType Zip.";
             return Err(flint_api::Error::InvalidParameter(text.to_owned()).into());

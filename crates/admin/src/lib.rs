@@ -20,6 +20,7 @@ mod link;
 mod log;
 mod marker;
 mod merge;
+mod network;
 mod recursion;
 mod request;
 mod routes;
@@ -29,6 +30,7 @@ mod tag;
 mod target;
 mod version;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -44,6 +46,7 @@ use tokio::sync::OnceCell;
 
 pub use config::Config;
 pub use error::Error;
+pub use network::Networks;
 pub use routes::{Operation, ROUTES, Route};
 
 use request::Request;
@@ -72,6 +75,8 @@ pub struct Host {
     pub launcher: Launcher,
     /// What functions wrote.
     pub logs: FunctionLogs,
+    /// The server's data folder: no runtime may see it.
+    pub data_dir: PathBuf,
 }
 
 /// The management API of one server.
@@ -102,13 +107,13 @@ impl Admin {
 
     /// Whether a path belongs to this API. Invocations do not.
     pub fn serves(&self, parts: &Parts) -> bool {
-        routes::find(&parts.method, parts.uri.path()).is_some()
+        routes::find(&parts.method, &parts.uri).is_some()
     }
 
     /// Answers a request that proves itself by its own signature (the download of a package): such a link is opened
     /// without credentials. `None` for any other request, which must be authenticated first.
     pub async fn handle_signed_link(&self, parts: &Parts) -> Option<Response> {
-        let found = routes::find(&parts.method, parts.uri.path())?;
+        let found = routes::find(&parts.method, &parts.uri)?;
         if found.operation != Operation::DownloadCode {
             return None;
         }
@@ -118,7 +123,7 @@ impl Admin {
 
     /// Answers a request whose body is larger than `BODY_LIMIT` and was not read to its end.
     pub fn refuse_too_large(&self, parts: &Parts) -> Response {
-        let found = routes::find(&parts.method, parts.uri.path());
+        let found = routes::find(&parts.method, &parts.uri);
         let operation = found.map_or(Operation::CreateFunction, |found| found.operation);
         finish(Err(request::too_large(operation)))
     }
@@ -129,7 +134,7 @@ impl Admin {
     }
 
     async fn route(&self, caller: &Caller, parts: &Parts, body: Bytes) -> Result<Response> {
-        let found = routes::find(&parts.method, parts.uri.path()).ok_or_else(|| {
+        let found = routes::find(&parts.method, &parts.uri).ok_or_else(|| {
             Error::NoRoute(parts.method.clone(), parts.uri.path().chars().take(200).collect())
         })?;
         let operation = found.operation;

@@ -13,11 +13,14 @@ use crate::{Admin, Error, Response, Result, answer};
 const SECRET: &str = "code-link-secret";
 
 impl Admin {
-    /// A link to a package.
-    pub(crate) async fn link(&self, code: &CodeRef) -> Result<String> {
+    /// A link to a package, for whoever sent the request.
+    pub(crate) async fn link(&self, request: &Request, code: &CodeRef) -> Result<String> {
         let expires = (self.config.now)() / 1000 + self.config.link_seconds;
         let signature = hex::encode(self.sign(&code.sha256, expires).await?);
-        let base = &self.config.public_base_url;
+        let base = match request.host().filter(|_| self.config.base_from_host) {
+            Some(host) => format!("http://{host}"),
+            None => self.config.public_base_url.clone(),
+        };
         Ok(format!(
             "{base}/api/v1/code/{}.zip?expires={expires}&signature={signature}",
             code.sha256

@@ -17,6 +17,7 @@ const PLAIN_BODY: usize = 6_291_456;
 pub(crate) struct Request {
     captures: Vec<(&'static str, String)>,
     query: Vec<(String, String)>,
+    host: Option<String>,
     body: Bytes,
 }
 
@@ -25,6 +26,7 @@ impl Request {
         Self {
             captures,
             query: parts.uri.query().map(pairs).unwrap_or_default(),
+            host: host(parts),
             body,
         }
     }
@@ -33,6 +35,11 @@ impl Request {
     pub(crate) fn path(&self, name: &str) -> &str {
         let found = self.captures.iter().find(|(known, _)| *known == name);
         found.map_or("", |(_, value)| value)
+    }
+
+    /// The address that the client used, as `HOST` or `HOST:PORT`, when it gave one of that form.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.host.as_deref()
     }
 
     /// A parameter of the query; an empty one is not given.
@@ -85,6 +92,28 @@ fn limit(operation: Operation) -> usize {
     }
 }
 
+/// `Host`, or the authority of HTTP/2. It goes into a link, so nothing but a name or address and a port is taken.
+fn host(parts: &Parts) -> Option<String> {
+    let header = parts.headers.get(http::header::HOST);
+    let authority: http::uri::Authority = match header {
+        Some(value) => value.to_str().ok()?.parse().ok()?,
+        None => parts.uri.authority()?.clone(),
+    };
+    let name = authority.host();
+    let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let good = match address {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b)),
+    };
+    let written = match authority.port_u16() {
+        Some(port) => format!("{name}:{port}"),
+        None => name.to_owned(),
+    };
+    (good && !name.is_empty() && written == authority.as_str()).then_some(written)
+}
+
 fn pairs(query: &str) -> Vec<(String, String)> {
     let decode = |text: &str| {
         let spaced = text.replace('+', " ");
@@ -98,4 +127,21 @@ fn pairs(query: &str) -> Vec<(String, String)> {
             (decode(name), decode(value))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_a_plain_host_goes_into_links() {
+        let host = |value: &str| {
+            let request = http::Request::builder().uri("/x").header("host", value);
+            super::host(&request.body(()).ok()?.into_parts().0)
+        };
+        for good in ["10.0.0.5:7380", "flint.example.com", "[::1]:7380"] {
+            assert_eq!(host(good).as_deref(), Some(good));
+        }
+        for bad in ["", "user@host", "a/b", "a b", "host:99999", "x?y", "[x]:1", "a<b"] {
+            assert_eq!(host(bad), None, "{bad}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Matching is by segments of the path as it came, still percent-encoded, so that an encoded slash stays inside its
 //! segment.
 
-use http::Method;
+use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
 /// What a request asks for.
@@ -64,7 +64,7 @@ impl Operation {
 pub struct Route {
     /// Method.
     pub method: Method,
-    /// Path; `{Name}` stands for one segment.
+    /// Path; `{Name}` stands for one segment. What stands behind `?` is a parameter that the query must have.
     pub path: &'static str,
     /// What it leads to.
     pub operation: Operation,
@@ -147,12 +147,16 @@ pub static ROUTES: &[Route] = &[
     later(GET, "/2025-11-30/functions/{FunctionName}/function-scaling-config", "GetFunctionScalingConfig"),
     later(GET, "/2021-10-31/functions/{FunctionName}/url", "GetFunctionUrlConfig"),
     later(GET, "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", "GetLayerVersion"),
+    later(GET, "/2018-10-31/layers?find=LayerVersion", "GetLayerVersionByArn"),
     later(GET, "/2018-10-31/layers", "ListLayers"),
     later(GET, "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", "GetLayerVersionPolicy"),
     later(GET, "/2015-03-31/functions/{FunctionName}/policy", "GetPolicy"),
+    later(GET, "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL", "ListProvisionedConcurrencyConfigs"),
     later(GET, "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", "GetProvisionedConcurrencyConfig"),
     later(GET, "/2026-07-09/resource-policy/{ResourceArn}", "GetResourcePolicy"),
     later(GET, "/2021-07-20/functions/{FunctionName}/runtime-management-config", "GetRuntimeManagementConfig"),
+    later(POST, "/2014-11-13/functions/{FunctionName}/invoke-async", "InvokeAsync"),
+    later(POST, "/2021-11-15/functions/{FunctionName}/response-streaming-invocations", "InvokeWithResponseStream"),
     later(GET, "/2025-11-30/capacity-providers", "ListCapacityProviders"),
     later(GET, "/2020-04-22/code-signing-configs", "ListCodeSigningConfigs"),
     later(GET, "/2025-12-01/functions/{FunctionName}/durable-executions", "ListDurableExecutionsByFunction"),
@@ -191,14 +195,23 @@ pub(crate) struct Found {
 }
 
 /// Looks a request up. One slash at the end is ignored: older clients send it for lists.
-pub(crate) fn find(method: &Method, path: &str) -> Option<Found> {
+pub(crate) fn find(method: &Method, uri: &Uri) -> Option<Found> {
+    let path = uri.path();
     let path = path
         .strip_suffix('/')
         .filter(|rest| !rest.is_empty())
         .unwrap_or(path);
     let same_method = ROUTES.iter().filter(|route| route.method == *method);
     same_method.into_iter().find_map(|route| {
-        let captures = captures(route.path, path)?;
+        let (pattern, wanted) = match route.path.split_once('?') {
+            Some((pattern, wanted)) => (pattern, Some(wanted)),
+            None => (route.path, None),
+        };
+        let captures = captures(pattern, path)?;
+        let mut given = uri.query().unwrap_or_default().split('&');
+        if wanted.is_some_and(|wanted| !given.any(|pair| pair == wanted)) {
+            return None;
+        }
         Some(Found {
             operation: route.operation,
             captures,

@@ -3,7 +3,7 @@
 //! Guarantees: an interpreter is added only after it ran in a sandbox with its root; the registration is in the store
 //! before it is answered, so it is there after a restart.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flint_api::runtime::{RegisterRuntimeRequest, RuntimeInfo, RuntimeList};
 use flint_model::runtime::{Family, RuntimeId};
@@ -24,13 +24,12 @@ impl Admin {
     pub(crate) async fn register_runtime(&self, request: &Request) -> Result<Response> {
         let host = self.host()?;
         let body: RegisterRuntimeRequest = request.body().await?;
-        check(&body)?;
-        let root = Path::new(&body.root);
-        let tried = Interpreter::try_out(&host.launcher, &body.name, root, &body.exec).await;
+        let root = check(&body, &host.data_dir)?;
+        let tried = Interpreter::try_out(&host.launcher, &body.name, &root, &body.exec).await;
         let interpreter = tried.map_err(|error| refuse(error.to_string()))?;
         let kept = RegisteredRuntime {
             name: body.name.clone(),
-            root: body.root,
+            root: root.display().to_string(),
             exec: body.exec,
             version: interpreter.text.clone(),
         };
@@ -54,8 +53,8 @@ impl Admin {
     }
 }
 
-/// What can be told without running anything; all of it together.
-fn check(body: &RegisterRuntimeRequest) -> Result<()> {
+/// What can be told without running anything; all of it together. The root's real path.
+fn check(body: &RegisterRuntimeRequest, data_dir: &Path) -> Result<PathBuf> {
     let mut problems = Vec::new();
     let served = matches!(
         RuntimeId::new(body.name.as_str()).family(),
@@ -72,11 +71,20 @@ fn check(body: &RegisterRuntimeRequest) -> Result<()> {
         ));
     }
     let root = Path::new(&body.root);
+    let mut real = PathBuf::new();
     if !root.is_absolute() || !root.is_dir() {
         problems.push(format!(
             "root {:?}: name a folder of the server's host by its absolute path",
             body.root
         ));
+    } else {
+        match flint_runtime::root::check(root, data_dir) {
+            Ok(path) => real = path,
+            Err(reason) => problems.push(format!(
+                "root {:?}: {reason}; name a folder that holds the interpreter's root file system and nothing else",
+                body.root
+            )),
+        }
     }
     if !Path::new(&body.exec).is_absolute() {
         problems.push(format!(
@@ -85,7 +93,7 @@ fn check(body: &RegisterRuntimeRequest) -> Result<()> {
         ));
     }
     if problems.is_empty() {
-        Ok(())
+        Ok(real)
     } else {
         Err(refuse(problems.join("; ")))
     }

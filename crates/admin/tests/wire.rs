@@ -4,7 +4,7 @@
 
 use base64::Engine;
 use bytes::Bytes;
-use flint_admin::{Admin, Caller, Config, Operation, ROUTES, Response};
+use flint_admin::{Admin, Caller, Config, Networks, Operation, ROUTES, Response};
 use flint_model::{AccountId, VersionNumber};
 use flint_store::{Settled, Store};
 use http::{Method, Request};
@@ -452,5 +452,63 @@ async fn an_account_cannot_store_more_than_it_has_room_for() {
     assert_eq!(
         full.body,
         json!({"Type": "User", "message": "Code storage limit exceeded."})
+    );
+}
+
+#[tokio::test]
+async fn a_network_that_is_not_offered_is_refused_where_it_is_asked_for() {
+    let server = Server::start();
+    server.active("f").await;
+    for (network, setting) in [("egress", "network.egress"), ("host", "network.allow_host")] {
+        let mut asked = new_function("g");
+        asked["FlintNetwork"] = network.into();
+        let created = server.call(Method::POST, FUNCTIONS, asked.to_string()).await;
+        let change = json!({"FlintNetwork": network}).to_string();
+        let changed = server
+            .call(Method::PUT, &format!("{FUNCTIONS}/f/configuration"), change)
+            .await;
+        for answer in [created, changed] {
+            assert_eq!(
+                (answer.status, answer.kind.as_str()),
+                (400, "InvalidParameterValueException")
+            );
+            let text = answer.body["message"].as_str().unwrap();
+            assert!(text.contains(setting), "{text}");
+        }
+    }
+    let mut config = Config::new("us-east-1", ACCOUNT, "http://here");
+    config.networks = Networks {
+        egress: true,
+        host: true,
+    };
+    let server = Server::with(config);
+    for network in ["none", "egress", "host"] {
+        let mut asked = new_function(network);
+        asked["FlintNetwork"] = network.into();
+        let created = server.call(Method::POST, FUNCTIONS, asked.to_string()).await;
+        assert_eq!(created.status, 201, "{}", created.body);
+    }
+}
+
+#[tokio::test]
+async fn links_of_a_server_on_every_address_start_with_the_one_that_the_client_used() {
+    let mut config = Config::new("us-east-1", ACCOUNT, "http://0.0.0.0:1");
+    config.base_from_host = true;
+    let server = Server::with(config);
+    server.active("f").await;
+    let caller = Caller {
+        tenant: AccountId::parse(ACCOUNT).unwrap(),
+    };
+    let request = Request::builder()
+        .uri(format!("{FUNCTIONS}/f"))
+        .header("host", "flint.example.com:7380");
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    let answer = server.admin.handle(&caller, parts, Bytes::new()).await;
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let link = body["Code"]["Location"].as_str().unwrap();
+    assert!(
+        link.starts_with("http://flint.example.com:7380/api/v1/code/"),
+        "{link}"
     );
 }

@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) egress_subnet: String,
     pub(crate) egress_denied: Vec<String>,
     pub(crate) egress: bool,
+    pub(crate) allow_host: bool,
+    pub(crate) public_url: Option<String>,
 }
 
 /// How the server's own log is written.
@@ -65,6 +67,18 @@ fn flag(text: &str) -> Result<bool, String> {
         "true" | "1" | "yes" => Ok(true),
         "false" | "0" | "no" => Ok(false),
         _ => Err("write true or false".into()),
+    }
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let wrong = || "write http://HOST:PORT or https://HOST".to_owned();
+    let url: http::Uri = text.parse().map_err(|_| wrong())?;
+    let web = matches!(url.scheme_str(), Some("http" | "https"));
+    let plain = url.authority().is_some_and(|whole| !whole.as_str().contains('@')) && url.query().is_none();
+    if web && plain {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err(wrong())
     }
 }
 
@@ -98,6 +112,14 @@ const TABLE: &[Row] = &[
             s.listen = v
                 .parse()
                 .map_err(|_| "write HOST:PORT with an IP address".to_owned())?;
+            Ok(())
+        },
+    ),
+    Row(
+        "server.public_url",
+        "Where clients reach the server; links to packages start with it (the address listened on)",
+        |s, v| {
+            s.public_url = Some(public_url(v)?);
             Ok(())
         },
     ),
@@ -243,6 +265,14 @@ const TABLE: &[Row] = &[
         },
     ),
     Row(
+        "network.allow_host",
+        "Let functions ask for the host's own network: no isolation of network at all (false)",
+        |s, v| {
+            s.allow_host = flag(v)?;
+            Ok(())
+        },
+    ),
+    Row(
         "network.egress_subnet",
         "IPv4 network for instances, used for nothing else (10.203.0.0/16)",
         |s, v| {
@@ -286,6 +316,8 @@ impl Settings {
             egress_subnet: "10.203.0.0/16".into(),
             egress_denied: Vec::new(),
             egress: false,
+            allow_host: false,
+            public_url: None,
         }
     }
 
@@ -473,6 +505,17 @@ mod tests {
         let settings = Settings::load(&sources).unwrap();
         assert_eq!(settings.region, "from-flag");
         assert_eq!((settings.engine.max_instances, settings.drain.as_secs()), (8, 3));
+    }
+
+    #[test]
+    fn a_public_url_is_one() {
+        assert_eq!(
+            public_url("https://flint.example.com/").as_deref(),
+            Ok("https://flint.example.com")
+        );
+        for bad in ["", "flint.example.com", "ftp://x", "http://a@b", "http://x/?y"] {
+            assert!(public_url(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Puts the parts of a server together, in the order in which they need each other, and takes them apart again.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     };
     flint_runtime::bootstrap::install(&runtime.bootstrap_dir)?;
     let catalog = Arc::new(Catalog::discover(&runtime));
-    register_kept(&catalog, &store).await?;
+    register_kept(&catalog, &store, &settings.data_dir).await?;
     let logs = flint_telemetry::function_log::Config {
         bytes_per_function: settings.function_log_bytes,
         ..flint_telemetry::function_log::Config::new(settings.data_dir.join("logs"))
@@ -69,6 +69,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
         catalog,
         launcher: launcher.clone(),
         logs,
+        data_dir: settings.data_dir.clone(),
     };
     let gateway = Gateway::new(gateway_config(&settings), engine.clone());
     let doors = Doors {
@@ -93,16 +94,17 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     Ok(())
 }
 
-/// Runtimes that were registered before; one whose root is gone is left out and said.
-async fn register_kept(catalog: &Catalog, store: &Store) -> Result<()> {
+/// Runtimes that were registered before; one whose root is gone, or shows more than it may, is left out and said.
+async fn register_kept(catalog: &Catalog, store: &Store, data_dir: &Path) -> Result<()> {
     for kept in store.registered_runtimes().await? {
         let found = Interpreter::registered(&kept.name, kept.root.clone().into(), &kept.exec, &kept.version);
-        match found.filter(|_| Path::new(&kept.root).is_dir()) {
-            Some(interpreter) => catalog.register(interpreter),
-            None => tracing::warn!(
+        match (found, flint_runtime::root::check(Path::new(&kept.root), data_dir)) {
+            (Some(interpreter), Ok(_)) => catalog.register(interpreter),
+            (_, checked) => tracing::warn!(
                 runtime = kept.name,
                 root = kept.root,
-                "a registered runtime is not there any more"
+                reason = checked.err(),
+                "a registered runtime is left out"
             ),
         }
     }
@@ -110,8 +112,14 @@ async fn register_kept(catalog: &Catalog, store: &Store) -> Result<()> {
 }
 
 fn admin_config(settings: &Settings, address: std::net::SocketAddr) -> flint_admin::Config {
-    let url = format!("http://{address}");
+    let listened = format!("http://{address}");
+    let url = settings.public_url.clone().unwrap_or(listened);
     let mut config = flint_admin::Config::new(&settings.region, settings.account_id.as_str(), &url);
+    config.base_from_host = settings.public_url.is_none() && address.ip().is_unspecified();
+    config.networks = flint_admin::Networks {
+        egress: settings.egress,
+        host: settings.allow_host,
+    };
     config.account_concurrency = settings.engine.account_concurrency;
     config
 }
@@ -153,12 +161,19 @@ fn start_log(settings: &Settings) -> Result<()> {
     let filter: tracing_subscriber::EnvFilter = settings.log_filter.parse()?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(colour())
         .with_writer(std::io::stderr);
     let started = match settings.log_format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))
+}
+
+/// Colour is for people: never in a file or pipe, nor with `NO_COLOR`.
+fn colour() -> bool {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !plain && std::io::stderr().is_terminal()
 }
 
 fn credentials(settings: &Settings) -> Result<Credentials> {
@@ -173,13 +188,14 @@ fn credentials(settings: &Settings) -> Result<Credentials> {
 fn lock(data_dir: &Path) -> Result<File> {
     let path = data_dir.join("lock");
     let file = File::options().create(true).append(true).open(&path)?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).with_context(|| {
-        format!(
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => bail!(
             "another server uses {}; stop it or choose another --data-dir",
             data_dir.display()
-        )
-    })?;
-    Ok(file)
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
 }
 
 fn start_launcher(settings: &Settings) -> Result<LauncherProcess> {

@@ -1,6 +1,7 @@
 //! Every failure of the gateway as an HTTP answer in AWS's form. Nothing is mapped elsewhere.
 
 use bytes::Bytes;
+use flint_api::CODE_HEADER;
 use flint_engine::Error as EngineError;
 use flint_model::Code;
 use http::{HeaderValue, StatusCode};
@@ -28,7 +29,7 @@ pub fn aws_error(code: Code, message: &str, reason: Option<&str>) -> Answer {
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("x-amzn-errortype", HeaderValue::from_static(info.aws));
     if let Ok(value) = HeaderValue::from_str(&code.to_string()) {
-        headers.insert("x-flint-code", value);
+        headers.insert(CODE_HEADER, value);
     }
     answer
 }

@@ -64,7 +64,6 @@ const LISTED: &[&str] = &[
     "nodejs20.x",
     "nodejs22.x",
     "nodejs24.x",
-    "provided",
     "provided.al2",
     "provided.al2023",
     "python3.8",

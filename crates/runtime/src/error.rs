@@ -21,6 +21,20 @@ pub enum Error {
         /// What it printed, or why it did not run.
         printed: String,
     },
+    /// An interpreter that is to be registered is not the version that its name says.
+    #[error(
+        "{exec} is version {found}, and {name} says another; name it {fitting}, or bring an interpreter that fits"
+    )]
+    OtherVersion {
+        /// The name it was to have.
+        name: String,
+        /// What was run.
+        exec: String,
+        /// The version that it printed.
+        found: String,
+        /// A name that fits.
+        fitting: String,
+    },
     /// The sandbox could not be made or used.
     #[error(transparent)]
     Sandbox(#[from] flint_sandbox::Error),
@@ -33,7 +47,9 @@ impl Error {
     /// The row of the error table.
     pub fn code(&self) -> Code {
         match self {
-            Self::RuntimeUnavailable { .. } | Self::DoesNotRun { .. } => Code::RuntimeUnavailable,
+            Self::RuntimeUnavailable { .. } | Self::DoesNotRun { .. } | Self::OtherVersion { .. } => {
+                Code::RuntimeUnavailable
+            }
             Self::Sandbox(_) | Self::Io(_) => Code::Sandbox,
         }
     }

@@ -15,6 +15,7 @@ mod instance;
 mod launch;
 mod log_pipe;
 mod registered;
+pub mod root;
 mod runtime_api;
 
 pub use config::Config;

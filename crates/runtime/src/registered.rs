@@ -50,7 +50,37 @@ impl Interpreter {
         let printed = run(launcher, root, exec, flag)
             .await
             .map_err(|error| refused(error.to_string()))?;
-        Self::registered(name, root.to_owned(), exec, &printed).ok_or_else(|| refused(printed))
+        let tried =
+            Self::registered(name, root.to_owned(), exec, &printed).ok_or_else(|| refused(printed))?;
+        if fits(name, tried.family, tried.version) {
+            return Ok(tried);
+        }
+        Err(Error::OtherVersion {
+            name: name.to_owned(),
+            exec: exec.to_owned(),
+            found: tried.text,
+            fitting: name_of(tried.family, tried.version),
+        })
+    }
+}
+
+/// Whether a name can stand for a version: it says the same of it as far as its family's names go, or nothing.
+fn fits(name: &str, family: Family, (major, minor): (u32, u32)) -> bool {
+    let digits = name.trim_start_matches(|c: char| c.is_ascii_lowercase());
+    let numbers = digits.split(|c: char| !c.is_ascii_digit());
+    // Stops at the first part that is no number: `java8.al2` names 8, `python-x2` nothing.
+    let mut said = numbers.map_while(|part| part.parse::<u32>().ok());
+    if said.next().is_some_and(|said| said != major) {
+        return false;
+    }
+    family != Family::Python || said.next().is_none_or(|said| said == minor)
+}
+
+fn name_of(family: Family, (major, minor): (u32, u32)) -> String {
+    match family {
+        Family::Python => format!("python{major}.{minor}"),
+        Family::Nodejs => format!("nodejs{major}.x"),
+        _ => format!("java{major}"),
     }
 }
 
@@ -127,7 +157,7 @@ pub(crate) fn version(text: &str) -> Option<(String, (u32, u32))> {
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use super::*;
 
     #[test]
     fn versions_are_read_from_what_interpreters_say() {
@@ -137,5 +167,18 @@ mod tests {
         assert_eq!(read("openjdk version \"1.8.0_392\"\nOpenJDK"), Some((8, 0)));
         assert_eq!(read("openjdk version \"17.0.9\" 2023-10-17"), Some((17, 0)));
         assert_eq!(read("sh: cannot open x"), None);
+    }
+
+    #[test]
+    fn a_name_must_not_contradict_the_version() {
+        let python = |name| fits(name, Family::Python, (3, 11));
+        assert!(
+            python("python3.11") && python("python3.11-ours") && python("python3") && python("python-ours")
+        );
+        assert!(!python("python3.12") && !python("python2.7") && !python("python3.1"));
+        let node = |name| fits(name, Family::Nodejs, (20, 19));
+        assert!(node("nodejs20.x") && node("nodejs20.1") && node("nodejs") && !node("nodejs22.x"));
+        let java = |name| fits(name, Family::Java, (8, 0));
+        assert!(java("java8.al2") && java("java8") && !java("java17"));
     }
 }

@@ -135,7 +135,8 @@ fn set(server: &Server, name: &str, target: Target) -> Result<AliasConfiguration
     }
 }
 
-fn list(server: &Server, name: &str) -> Result<Vec<AliasConfiguration>> {
+/// All aliases of a function.
+pub(crate) fn list(server: &Server, name: &str) -> Result<Vec<AliasConfiguration>> {
     let mut all = Vec::new();
     let mut marker = String::new();
     loop {

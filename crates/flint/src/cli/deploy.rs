@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// Environment variable; may be given several times.
     #[arg(long, value_name = "NAME=VALUE")]
     env: Vec<String>,
-    /// Network: none, egress or host.
+    /// Network: none, egress or host; default for the server's own choice.
     #[arg(long, value_parser = project::network)]
     network: Option<String>,
     /// Description of the version.
@@ -97,8 +97,9 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
         .unwrap_or_else(|| name_of(&args.place));
     let current = apply::current(server, &name)?;
     override_by_flags(&mut project, &args, current.as_ref())?;
-    if current.is_none() {
-        complete::complete(&mut project, &package, server, &args.place)?;
+    match &current {
+        None => complete::complete(&mut project, &package, server, &args.place)?,
+        Some(current) => complete::switch(&mut project, &package, server, current),
     }
     let sha256 = STANDARD.encode(Sha256::digest(&package.zip));
     let alias = args

@@ -62,7 +62,11 @@ pub(crate) fn run(args: &Args, terminal: Terminal) -> Result<Exit> {
         .filter(|probe| probe.verdict == Verdict::Open)
         .count();
     summarise(&found, open, terminal);
-    Ok(if open == 0 { Exit::Good } else { Exit::Bad })
+    Ok(if open == 0 && found.layers.fit_for_tenants() {
+        Exit::Good
+    } else {
+        Exit::Bad
+    })
 }
 
 fn show(found: &Findings, all: bool, terminal: Terminal) -> Result<()> {
@@ -165,7 +169,10 @@ fn summarise(found: &Findings, open: usize, terminal: Terminal) {
             .count()
     };
     if !found.layers.fit_for_tenants() {
-        terminal.say(Message::DoctorMissing);
+        let missing = found.layers.layers.iter();
+        let missing = missing.filter(|layer| layer.required && !layer.holds);
+        let names: Vec<&str> = missing.map(|layer| layer.name.as_str()).collect();
+        terminal.say(Message::DoctorMissing.with("names", names.join(", ")));
     }
     if open > 0 {
         terminal.say(Message::DoctorOpen.with("count", open).with("all", all));

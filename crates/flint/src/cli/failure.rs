@@ -12,7 +12,7 @@ use super::language::{Language, Message, Sentence};
 pub(crate) enum Exit {
     /// All is well.
     Good,
-    /// The function returned an error, or the doctor found an open probe.
+    /// The function returned an error, or the doctor found an open probe or misses a required layer.
     Bad,
 }
 
@@ -45,7 +45,11 @@ impl Failure {
         let hint = match (known, status) {
             (_, 404) => Message::HintList.into(),
             (Some(Code::Throttled | Code::NotReady | Code::ShuttingDown), _) => Message::HintRetry.into(),
-            (Some(Code::Conflict | Code::PreconditionFailed), _) => Message::HintConflict.into(),
+            (Some(Code::PreconditionFailed), _) => Message::HintConflict.into(),
+            (Some(Code::Conflict), _) if text.contains("update is in progress") => {
+                Message::HintConflict.into()
+            }
+            (Some(Code::Conflict), _) if text.contains("state: Pending") => Message::HintRetry.into(),
             (Some(Code::UnknownCredentials | Code::BadSignature), _) => Message::HintCredentials.into(),
             (Some(code), _) => Message::HintPage.with("code", code),
             (None, _) => Message::HintRetry.into(),
@@ -72,6 +76,11 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<Sentence>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Whether it contradicts what is there.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.exit == 5
     }
 
     /// Whether the thing asked for is not there.

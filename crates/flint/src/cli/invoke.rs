@@ -51,12 +51,13 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
         terminal.say(String::from_utf8_lossy(&tail).trim_end().to_owned());
     }
     terminal.write(&answer.body)?;
+    // For people only: a script gets the answer's bytes and nothing else.
+    if std::io::IsTerminal::is_terminal(&std::io::stdout()) && !answer.body.ends_with(b"\n") {
+        terminal.write(b"\n")?;
+    }
     let Some(kind) = header("x-amz-function-error") else {
         return Ok(Exit::Good);
     };
-    if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
-        terminal.write(b"\n")?;
-    }
     let text = document_text(&answer.body);
     terminal.say(Message::FunctionError.with("kind", kind).with("text", text));
     let id = header("x-amzn-requestid").unwrap_or_default();

@@ -32,7 +32,7 @@ Results go to standard output, progress and errors to standard error. Errors hav
 | exit code | meaning |
 |--:|---|
 | 0 | done |
-| 1 | the function returned an error, a probe of `flint doctor` is open, or a failure of no other kind |
+| 1 | the function returned an error, `flint doctor` found an open probe or misses a required layer, or a failure of no other kind |
 | 2 | called wrongly, or a project that cannot be deployed |
 | 3 | not found |
 | 4 | denied |

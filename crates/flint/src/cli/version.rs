@@ -1,10 +1,12 @@
 //! `flint version`: published versions of a function.
 
+use flint_api::alias::AliasConfiguration;
 use flint_api::function::FunctionConfiguration;
 use flint_api::version::{ListVersionsResponse, PublishVersionRequest};
 
+use super::alias;
 use super::deploy::path;
-use super::failure::{Exit, Result};
+use super::failure::{Exit, Failure, Result};
 use super::language::Message;
 use super::server::{Server, encode};
 use super::terminal::{Rows, Terminal};
@@ -65,11 +67,38 @@ pub(crate) fn run(verb: Verb, server: &Server, terminal: Terminal) -> Result<Exi
                     .with("version", &version),
             )?;
             let route = path(&name, &format!("?Qualifier={}", encode(&version)));
-            let () = server.aws("DELETE", &route, &())?;
+            let () = server
+                .aws("DELETE", &route, &())
+                .map_err(|failure| used(failure, server, &name, &version))?;
             terminal.say(Message::Deleted.with("what", format!("{name}:{version}")));
         }
     }
     Ok(Exit::Good)
+}
+
+/// A version that aliases lead to stays: says which, and what to do about them.
+fn used(failure: Failure, server: &Server, name: &str, version: &str) -> Failure {
+    let aliases = alias::list(server, name).unwrap_or_default();
+    let leads = |is: &AliasConfiguration| {
+        let shares = is.routing_config.as_ref();
+        let shares = shares.and_then(|routing| routing.additional_version_weights.as_ref());
+        is.function_version == version || shares.is_some_and(|weights| weights.contains_key(version))
+    };
+    let names: Vec<&str> = aliases
+        .iter()
+        .filter(|is| leads(is))
+        .map(|is| is.name.as_str())
+        .collect();
+    if names.is_empty() || !failure.is_conflict() {
+        return failure;
+    }
+    failure.hint(
+        Message::HintAliases
+            .with("aliases", names.join(", "))
+            .with("name", name)
+            .with("first", names[0])
+            .with("version", version),
+    )
 }
 
 fn list(server: &Server, name: &str) -> Result<Vec<FunctionConfiguration>> {

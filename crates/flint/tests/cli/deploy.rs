@@ -143,3 +143,37 @@ fn a_zip_is_deployed_as_it_is_and_a_network_is_kept() {
     server.good(&["deploy", zip.to_str().unwrap()]);
     assert_eq!(server.good(&["invoke", "again"]), "\"zip\"");
 }
+
+#[test]
+fn a_project_in_another_language_gets_a_runtime_of_that_language() {
+    let server = Server::start();
+    let folder = project(&[("app.py", "def handler(event, context):\n    return 'python'\n")]);
+    server.good(&["deploy", at(&folder), "--name", "f"]);
+    std::fs::write(
+        folder.path().join("index.js"),
+        "exports.handler = async () => 'node';\n",
+    )
+    .unwrap();
+    let both = server.good(&["deploy", at(&folder), "--name", "f"]);
+    assert!(!both.contains("runtime  "), "the handler is still there: {both}");
+    std::fs::remove_file(folder.path().join("app.py")).unwrap();
+    let switched = server.good(&["deploy", at(&folder), "--name", "f"]);
+    assert!(
+        switched.contains("-> nodejs") && switched.contains("app.handler -> index.handler"),
+        "{switched}"
+    );
+    assert_eq!(server.good(&["invoke", "f"]), "\"node\"");
+}
+
+#[test]
+fn a_network_that_the_server_does_not_offer_is_refused_by_the_name_of_its_setting() {
+    let server = Server::start();
+    let folder = project(&[("app.py", "def handler(event, context):\n    return 1\n")]);
+    for (network, setting) in [("egress", "network.egress"), ("host", "network.allow_host")] {
+        let ran = server.run(&["deploy", at(&folder), "--name", "f", "--network", network]);
+        assert!(
+            ran.code == 2 && ran.err.contains("error[FLT-1001]") && ran.err.contains(setting),
+            "{ran:?}"
+        );
+    }
+}

@@ -102,3 +102,56 @@ fn a_follower_sees_each_line_once() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn a_function_that_is_not_there_is_exit_code_3() {
+    let server = Server::start();
+    let ran = server.run(&["invoke", "nope"]);
+    assert!(
+        ran.code == 3 && ran.err.starts_with("error[FLT-2001]: Function not found: "),
+        "{ran:?}"
+    );
+    assert!(
+        ran.err.ends_with("hint: `flint fn list` shows what there is\n"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_full_account_is_exit_code_7_and_a_retry_is_advised() {
+    let server = Server::with(&["engine.account_concurrency=1", "engine.queue_wait_ms=100"]);
+    let text = "import time\ndef handler(event, context):\n    time.sleep(event)\n";
+    let folder = project(&[("app.py", text)]);
+    server.good(&["deploy", at(&folder), "--name", "sleeper", "--timeout", "60"]);
+    let mut command = server.command(&["invoke", "sleeper", "-e", "20"]);
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(15);
+    let ran = loop {
+        let ran = server.run(&["invoke", "sleeper", "-e", "0"]);
+        if ran.code != 0 || std::time::Instant::now() > deadline {
+            break ran;
+        }
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = "error[FLT-3201]: Rate Exceeded.\nhint: try again in a moment\n";
+    assert_eq!((ran.code, ran.err.as_str()), (7, said));
+}
+
+#[test]
+fn a_runtime_that_nothing_serves_is_said_without_advice_to_retry() {
+    let server = Server::with(&["runtime.substitute=false"]);
+    let folder = project(&[("app.py", PYTHON)]);
+    // No release of Python is so old and still on a host that these tests run on.
+    server.good(&["deploy", at(&folder), "--name", "old", "--runtime", "python3.8"]);
+    let ran = server.run(&["invoke", "old"]);
+    assert!(ran.err.starts_with("error[FLT-3101]: "), "{ran:?}");
+    assert!(
+        ran.code == 1 && ran.err.ends_with("hint: see docs/errors/FLT-3101.md\n"),
+        "{ran:?}"
+    );
+}

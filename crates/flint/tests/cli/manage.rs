@@ -30,10 +30,11 @@ fn versions_and_aliases_are_moved_by_hand() {
     server.good(&["alias", "set", "f", "live=1"]);
     assert_eq!(server.good(&["invoke", "f", "--alias", "live"]), "\"1\"");
     assert_eq!(server.good(&["invoke", "f", "--version", "2"]), "\"2\"");
-    assert_eq!(
-        server.run(&["version", "delete", "f", "1", "-y"]).code,
-        5,
-        "an alias leads to it"
+    let used = server.run(&["version", "delete", "f", "1", "-y"]);
+    assert_eq!(used.code, 5, "an alias leads to it: {used:?}");
+    assert!(
+        used.err.contains("hint: used by: live; ") && !used.err.contains("was faster"),
+        "{used:?}"
     );
     server.good(&["version", "delete", "f", "2", "-y"]);
     server.good(&["alias", "delete", "f", "live", "-y"]);

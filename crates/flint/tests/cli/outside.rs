@@ -130,5 +130,19 @@ fn the_doctor_finds_nothing_open() {
     let probes = found["probes"].as_array().unwrap();
     assert!(probes.len() > 100, "{}", probes.len());
     let open: Vec<_> = probes.iter().filter(|probe| probe["verdict"] == "open").collect();
-    assert!(open.is_empty() && ran.code == 0, "{open:#?}\n{}", ran.err);
+    let layers = found["layers"].as_array().unwrap();
+    let missing = layers
+        .iter()
+        .any(|layer| layer["required"] == true && layer["holds"] == false);
+    assert_eq!(
+        ran.err.contains("required layers are MISSING: "),
+        missing,
+        "{}",
+        ran.err
+    );
+    assert!(
+        open.is_empty() && ran.code == i32::from(missing),
+        "{open:#?}\n{}",
+        ran.err
+    );
 }

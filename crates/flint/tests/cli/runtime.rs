@@ -58,29 +58,37 @@ fn an_interpreter_from_an_archive_serves_before_and_after_a_restart() {
     assert!(packed.success());
     let (tar, exec) = (tar.to_str().unwrap(), "/usr/bin/python-of-our-own");
     let ran = server.run(&["runtime", "add", "python3.6", "--root", tar, "--exec", exec]);
+    assert!(
+        ran.code == 2 && ran.err.contains("python3.6 says another; name it python3."),
+        "{ran:?}"
+    );
+    let ran = server.run(&["runtime", "add", "python-ours", "--root", tar, "--exec", exec]);
     std::fs::remove_file(tar).unwrap();
     assert!(
-        ran.code == 0 && ran.err.starts_with(&format!("python3.6 is served by {exec} 3.")),
+        ran.code == 0
+            && ran
+                .err
+                .starts_with(&format!("python-ours is served by {exec} 3.")),
         "{ran:?}"
     );
     let folder = project(&[("app.py", LOOKS_AROUND)]);
-    server.good(&["deploy", at(&folder), "--name", "f", "--runtime", "python3.6"]);
+    server.good(&["deploy", at(&folder), "--name", "f", "--runtime", "python-ours"]);
     let only = "[\"python-of-our-own\"]";
     assert_eq!(server.good(&["invoke", "f"]), only);
     server.restart();
     assert_eq!(server.good(&["invoke", "f"]), only);
-    server.good(&["runtime", "remove", "python3.6", "-y"]);
+    server.good(&["runtime", "remove", "python-ours", "-y"]);
     assert!(
         !Path::new(server.folder.path())
-            .join("runtimes/python3.6")
+            .join("runtimes/python-ours")
             .exists()
     );
     assert!(
         !server
             .good(&["runtime", "list", "-o", "name"])
-            .contains("python3.6")
+            .contains("python-ours")
     );
-    assert_eq!(server.run(&["runtime", "remove", "python3.6", "-y"]).code, 3);
+    assert_eq!(server.run(&["runtime", "remove", "python-ours", "-y"]).code, 3);
 }
 
 #[test]
@@ -101,6 +109,13 @@ fn a_root_that_does_not_run_is_refused_with_what_it_said() {
         ran.code == 2 && ran.err.contains("error while loading shared libraries"),
         "{ran:?}"
     );
+    let ran = add("python3.6", "/", "/usr/bin/python3");
+    assert!(
+        ran.code == 2 && ran.err.contains("error[FLT-1001]") && ran.err.contains("every file of the host"),
+        "{ran:?}"
+    );
+    let ran = add("python3.6", at(&server.folder), "/usr/bin/python3");
+    assert!(ran.code == 2 && ran.err.contains("data folder"), "{ran:?}");
     let ran = add("cobol", "/nonexistent", "relative");
     assert!(ran.code == 2, "{ran:?}");
     for part in ["name \"cobol\"", "root \"/nonexistent\"", "exec \"relative\""] {
@@ -114,6 +129,10 @@ fn the_list_says_what_serves_each_runtime() {
     let list = server.good(&["runtime", "list", "-o", "json"]);
     let list: serde_json::Value = serde_json::from_str(&list).unwrap();
     let rows = list["runtimes"].as_array().unwrap();
+    assert!(
+        rows.iter().all(|row| row["name"] != "provided"),
+        "nothing can be created with it"
+    );
     let exact = rows
         .iter()
         .find(|row| row["family"] == "python" && row["substitute"] == false)

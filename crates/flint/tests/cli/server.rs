@@ -11,6 +11,7 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) folder: TempDir,
     pub(crate) address: String,
+    settings: Vec<String>,
 }
 
 /// What a command came to.
@@ -44,19 +45,26 @@ pub(crate) fn flint(arguments: &[&str]) -> Command {
 impl Server {
     /// Starts one and waits for the line that says where it listens.
     pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts one with settings, each as KEY=VALUE.
+    pub(crate) fn with(settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (child, address) = spawn(folder.path());
+        let settings: Vec<String> = settings.iter().map(|pair| format!("--set={pair}")).collect();
+        let (child, address) = spawn(folder.path(), &settings);
         Self {
             child,
             folder,
             address,
+            settings,
         }
     }
 
     /// Stops it and starts it again on the same folder.
     pub(crate) fn restart(&mut self) {
         self.stop();
-        (self.child, self.address) = spawn(self.folder.path());
+        (self.child, self.address) = spawn(self.folder.path(), &self.settings);
     }
 
     fn stop(&mut self) {
@@ -90,7 +98,7 @@ impl Drop for Server {
     }
 }
 
-fn spawn(folder: &Path) -> (Child, String) {
+fn spawn(folder: &Path, settings: &[String]) -> (Child, String) {
     let mut child = flint(&[
         "serve",
         "--listen",
@@ -99,6 +107,7 @@ fn spawn(folder: &Path) -> (Child, String) {
         "--data-dir",
     ])
     .arg(folder)
+    .args(settings)
     .stdout(Stdio::piped())
     .stderr(Stdio::null())
     .spawn()

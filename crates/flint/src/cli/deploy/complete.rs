@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use flint_api::function::FunctionConfiguration;
 use flint_api::runtime::{RuntimeInfo, RuntimeList};
 use flint_model::Code;
-use flint_model::runtime::RuntimeId;
+use flint_model::runtime::{Family, RuntimeId};
 
 use super::detect::{self, Detected};
 use super::package::Package;
@@ -56,6 +57,57 @@ pub(crate) fn complete(
             Err(Failure::new(Code::Project, sentence).hint(Message::HintDetect))
         }
     }
+}
+
+/// A project that was rewritten in another language gets a runtime of that language, unless it names one. Where the
+/// deployed handler is still in the package, the project is one of both languages and stays as it is.
+pub(crate) fn switch(
+    project: &mut Project,
+    package: &Package,
+    server: &Server,
+    current: &FunctionConfiguration,
+) {
+    let deployed = RuntimeId::new(current.runtime.as_deref().unwrap_or_default());
+    let Some(family) = deployed.family().filter(|_| project.runtime.is_none()) else {
+        return;
+    };
+    let wanted = project.handler.as_ref().or(current.handler.as_ref());
+    if wanted.is_some_and(|handler| holds(package, family, handler)) {
+        return;
+    }
+    let (runtime, handler) = match detect::detect(&package.shown) {
+        Detected::Interpreted {
+            family: found,
+            handler,
+        } => {
+            if RuntimeId::new(found).family() == Some(family) {
+                return;
+            }
+            (newest(server, found), handler)
+        }
+        Detected::Bootstrap if family != Family::Provided => {
+            ("provided.al2023".to_owned(), "bootstrap".to_owned())
+        }
+        _ => return,
+    };
+    project.runtime = Some(runtime);
+    project.handler.get_or_insert(handler);
+}
+
+/// Whether the file that a handler names is in the package.
+fn holds(package: &Package, family: Family, handler: &str) -> bool {
+    let module = handler.rsplit_once('.').map_or(handler, |(module, _)| module);
+    let ends: &[&str] = match family {
+        Family::Python => &["py"],
+        Family::Nodejs => &["js", "mjs", "cjs"],
+        _ => return false,
+    };
+    let module = match family {
+        Family::Python => module.replace('.', "/"),
+        _ => module.trim_start_matches("./").to_owned(),
+    };
+    ends.iter()
+        .any(|end| package.shown.contains_key(&format!("{module}.{end}")))
 }
 
 /// The newest runtime of a family that the server serves exactly; a common one when it cannot say.

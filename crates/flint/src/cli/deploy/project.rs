@@ -47,7 +47,10 @@ pub(crate) const MEMBERS: &[(&str, &str)] = &[
     ("memory", "MB, as 256 or 256MB; 128 to 10240"),
     ("timeout", "seconds, as 30 or 30s or 5m; 1 to 900"),
     ("environment", "variables by name; values are texts"),
-    ("network", "none, egress or host"),
+    (
+        "network",
+        "none, egress or host; default for the server's own choice",
+    ),
     ("alias", "the alias that a deploy moves (live)"),
     (
         "build",

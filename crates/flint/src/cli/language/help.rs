@@ -28,7 +28,7 @@ const CHINESE: &[(&str, &str)] = &[
     ("deploy.memory", "内存，单位 MB"),
     ("deploy.timeout", "超时，单位秒"),
     ("deploy.env", "环境变量；可多次给出"),
-    ("deploy.network", "网络：none、egress 或 host"),
+    ("deploy.network", "网络：none、egress、host，或 default（用服务器的默认值）"),
     ("deploy.message", "版本说明"),
     ("deploy.alias", "指向新版本的别名"),
     ("deploy.dry_run", "只说明将有哪些变化，不做更改"),

@@ -38,6 +38,8 @@ messages! {
     HintList: "`flint fn list` shows what there is", "`flint fn list` 可列出现有函数";
     HintRetry: "try again in a moment", "请稍后重试";
     HintConflict: "another change was faster; look at it and try again", "另一个变更先完成；请查看后重试";
+    HintAliases: "used by: {aliases}; point each at another version (`flint alias set {name} {first}=VERSION`) or delete it, then delete {version}",
+        "仍被别名使用：{aliases}；请先让它们指向其他版本（`flint alias set {name} {first}=版本`）或删除它们，再删除 {version}";
     HintPage: "see docs/errors/{code}.md", "参见 docs/errors/{code}.md";
     HintUsage: "`flint{verb} --help` shows how it is written", "用法见 `flint{verb} --help`";
     UsageMissing: "missing: {names}", "缺少参数：{names}";
@@ -99,6 +101,7 @@ messages! {
     DoctorOpen: "{count} of {all} probes are OPEN: do not put tenants on this host", "{all} 项探测中有 {count} 项未能隔离：请勿在此主机上运行多租户负载";
     DoctorHeld: "{held} of {all} probes held, {not_shown} could not be shown; {layers} of {all_layers} layers hold",
         "{all} 项探测中 {held} 项成立，{not_shown} 项无法证明；{all_layers} 层隔离中 {layers} 层成立";
-    DoctorMissing: "a layer that tenants must not share a host without is missing", "缺少多租户共用主机所必需的隔离层";
+    DoctorMissing: "required layers are MISSING: {names}; tenants must not share this host",
+        "缺少必需的隔离层：{names}；请勿让多租户共用此主机";
     Failed: "{reason}", "出错：{reason}";
 }

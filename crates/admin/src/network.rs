@@ -1,0 +1,28 @@
+//! Networks that a definition may ask for: only those that this server's operator offers.
+
+use crate::{Admin, Result};
+
+/// Which networks functions may have besides none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Networks {
+    /// Outbound connections: the setting `network.egress`.
+    pub egress: bool,
+    /// The host's own network: the setting `network.allow_host`.
+    pub host: bool,
+}
+
+impl Admin {
+    /// Refuses a network that the function's calls could not have. The server's default is its operator's choice.
+    pub(crate) fn check_network(&self, wanted: Option<&str>) -> Result<()> {
+        let (network, setting) = match wanted {
+            Some("egress") if !self.config.networks.egress => ("egress", "network.egress"),
+            Some("host") if !self.config.networks.host => ("host", "network.allow_host"),
+            _ => return Ok(()),
+        };
+        let text = format!(
+            "FlintNetwork: the network {network} is not offered by this server; its operator offers it with \
+             {setting} = true."
+        );
+        Err(flint_api::Error::InvalidParameter(text).into())
+    }
+}
