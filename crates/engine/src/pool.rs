@@ -130,6 +130,11 @@ impl Pool {
         }
     }
 
+    /// An instance gets a fresh process: who comes meanwhile waits for it, as for a start.
+    pub(crate) fn restarting(&self) {
+        self.lock().starting += 1;
+    }
+
     /// A start that `take` asked for was not allowed.
     pub(crate) fn start_refused(&self) {
         self.lock().starting -= 1;

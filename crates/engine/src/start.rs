@@ -42,14 +42,16 @@ impl Engine {
         granted(launched, counted)
     }
 
-    /// A fresh process in the sandbox of an instance whose processes were killed; gone if that fails: the next request
-    /// starts anew and hears of what is wrong.
+    /// A fresh process in the sandbox of an instance whose processes were killed. The next request waits for it, as for a
+    /// start: it finds `/tmp` as it was, and hears of it when the handler does not load any more.
     pub(crate) fn restart_instance(&self, version: &Arc<VersionEntry>, live: Live) {
+        version.pool.restarting();
         let (engine, version) = (self.clone(), Arc::clone(version));
         self.inner.tasks.spawn(async move {
             let Live { instance, counted } = live;
-            if let Ok(Launched::Ready(instance)) = instance.restart(&engine.inner.parts.runtime).await {
-                engine.give_back(&version, Live { instance, counted });
+            let restarted = instance.restart(&engine.inner.parts.runtime).await;
+            if let Some(unwanted) = version.pool.started(granted(restarted, counted)) {
+                engine.discard(unwanted);
             }
         });
     }

@@ -135,10 +135,12 @@ fn a_changed_tree_is_made_again_and_a_changed_zip_is_never_loaded() {
     code.manifest = store.packages().unpack(&code.sha256).unwrap();
     let tree = folder.path().join("unpacked/v1").join(&code.sha256);
     std::fs::write(tree.join("app.py"), b"x = 2").unwrap();
+    // Another process of the server finds the tree changed.
+    let store = Store::open(&Config::new(folder.path())).unwrap();
     let loaded = store.packages().verified_tree(&code).unwrap();
     assert_eq!(std::fs::read(loaded.join("app.py")).unwrap(), b"x = 1");
 
-    // Another process of the server finds tree and zip changed.
+    // And another one finds tree and zip changed.
     let store = Store::open(&Config::new(folder.path())).unwrap();
     std::fs::write(tree.join("app.py"), b"x = 2").unwrap();
     let zip = folder

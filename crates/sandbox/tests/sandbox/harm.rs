@@ -21,7 +21,8 @@ async fn a_fork_bomb_is_held_and_dies_and_a_neighbour_goes_on() {
     let scene = Scene::new();
     let (bomb, _output) = scene.start(sh("bomb() { bomb | bomb & bomb; }; bomb")).await;
     let uid = bomb.uid();
-    until("the bomb fills its allowance", || processes_of(uid) > 50).await;
+    // It ebbs and flows at its limit of 64: forks that fail end their shells.
+    until("the bomb goes off", || processes_of(uid) > 20).await;
     let (exit, output) = scene.sh("echo alive").await;
     assert_eq!((exit.code, output.as_str()), (Some(0), "alive\n"));
     assert!(processes_of(uid) <= 65, "{} processes", processes_of(uid));
