@@ -167,8 +167,16 @@ fn unreferenced_packages_are_removed() {
     assert!(store.packages().read_zip(&kept.sha256).is_ok());
 }
 
+/// Cases of a property: few here, many in `make soak`.
+fn cases(few: u32) -> u32 {
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(few)
+}
+
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(256))]
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(cases(256)))]
     /// Bytes flipped anywhere in a zip: refused or unpacked inside, never a panic.
     #[test]
     fn flipped_bytes_never_panic(flips in proptest::collection::vec((0_usize..600, proptest::num::u8::ANY), 1..12)) {

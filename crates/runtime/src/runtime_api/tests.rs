@@ -132,8 +132,16 @@ async fn an_init_error_counts_only_before_the_first_next() {
     assert!(late.starts_with("HTTP/1.1 403"), "{late}");
 }
 
+/// Cases of a property: few here, many in `make soak`.
+fn cases(few: u32) -> u32 {
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(few)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(cases(128)))]
 
     /// Any bytes, any paths, any methods: never a 5xx, never an answer to a call, and the API serves on.
     #[test]
