@@ -139,6 +139,10 @@ fn spawn(binary: &Path, data_dir: &Path, user: Option<u32>, arguments: &[String]
         .append(true)
         .open(data_dir.join("server.log"))?;
     let mut command = Command::new(binary);
+    // The test's own variables are no settings of the server.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FLINT_")) {
+        command.env_remove(name);
+    }
     if let Some(user) = user {
         command.uid(user).gid(user);
     }
