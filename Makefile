@@ -1,7 +1,6 @@
 # Thin targets over cargo and scripts; see CONTRIBUTING.md.
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-BENCH := $(TARGET)/release/flint-bench
 
 .PHONY: check test e2e conformance docs soak bench fuzz run deny
 
@@ -27,13 +26,9 @@ docs: ## generated reference pages
 soak: ## the long forms; figures go to bench/results
 	scripts/soak.sh
 
-# Descriptor 3 is closed: bare runtimes get their socket there. Every verb runs, also after one that missed a goal.
 bench: ## latency, throughput, starts; figures go to bench/results
 	$(CARGO) build --release --locked -p flint -p flint-bench
-	@missed=0; for verb in warm "cold --empty-pool" sandbox store deploy start; do \
-	  name=$${verb%% *}; echo "== bench $$verb"; \
-	  timeout 120 $(BENCH) $$verb --json bench/results/$$name.json 3>&- || missed=1; \
-	done; exit $$missed
+	scripts/bench.sh
 
 fuzz: ## property tests with many cases: make fuzz cases=100000 target=runtime
 	PROPTEST_CASES=$(or $(cases),20000) $(CARGO) test --locked -p flint-$(or $(target),runtime)
