@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) drain: Duration,
     pub(crate) connections: usize,
     pub(crate) workers: usize,
+    /// Variables that look like settings and are none: said, but no reason not to start, since anybody may set them.
+    pub(crate) unknown_variables: Vec<String>,
     pub(crate) root_key: Option<(String, String)>,
     pub(crate) log_format: LogFormat,
     pub(crate) log_filter: String,
@@ -109,9 +111,10 @@ const TABLE: &[Row] = &[
         "server.listen",
         "Address and port for everything (127.0.0.1:7380)",
         |s, v| {
-            s.listen = v
-                .parse()
-                .map_err(|_| "write HOST:PORT with an IP address".to_owned())?;
+            let found = std::net::ToSocketAddrs::to_socket_addrs(v)
+                .ok()
+                .and_then(|mut all| all.next());
+            s.listen = found.ok_or("write HOST:PORT, with a host that this machine knows")?;
             Ok(())
         },
     ),
@@ -306,6 +309,7 @@ impl Settings {
             drain: Duration::from_secs(30),
             connections: 4_096,
             workers: default_workers(),
+            unknown_variables: Vec::new(),
             root_key: None,
             log_format: LogFormat::Text,
             log_filter: "info".into(),
@@ -341,9 +345,7 @@ impl Settings {
             if let Some(key) = by_variable.get(name) {
                 settings.set(key, value, name, &mut problems);
             } else if name.starts_with("FLINT_") && !OTHERS.contains(&name.as_str()) {
-                problems.push(format!(
-                    "{name}: no such setting; see docs/reference/configuration.md"
-                ));
+                settings.unknown_variables.push(name.clone());
             }
         }
         for (key, value) in &sources.flags {
@@ -522,12 +524,24 @@ mod tests {
     fn all_problems_are_reported_at_once() {
         let sources = Sources {
             file: None,
-            environment: vec![pair("FLINT_ACCOUNT_ID", "12"), pair("FLINT_NONSENSE", "1")],
+            environment: vec![pair("FLINT_ACCOUNT_ID", "12"), pair("FLINT_REGION", "EU")],
             flags: vec![pair("server.listen", "here"), pair("engine.unknown", "1")],
         };
         let text = Settings::load(&sources).unwrap_err().to_string();
-        for part in ["twelve digits", "FLINT_NONSENSE", "HOST:PORT", "engine.unknown"] {
+        for part in ["twelve digits", "FLINT_REGION", "HOST:PORT", "engine.unknown"] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn a_variable_that_is_no_setting_is_told_and_a_host_name_is_an_address() {
+        let sources = Sources {
+            file: None,
+            environment: vec![pair("FLINT_NONSENSE", "1")],
+            flags: vec![pair("server.listen", "localhost:7380")],
+        };
+        let settings = Settings::load(&sources).unwrap();
+        assert_eq!(settings.unknown_variables, ["FLINT_NONSENSE"]);
+        assert!(settings.listen.ip().is_loopback());
     }
 }

@@ -23,6 +23,9 @@ use crate::listen::{Doors, Listener};
 /// Runs a server until a signal ends it.
 pub(crate) fn serve(settings: Settings) -> Result<()> {
     start_log(&settings)?;
+    for name in &settings.unknown_variables {
+        tracing::warn!("{name} is not a setting; see docs/reference/configuration.md");
+    }
     let credentials = credentials(&settings)?;
     let _lock = lock(&settings.data_dir)?;
     // The launcher is made while this process has one thread (decision 3 of the house).
