@@ -29,13 +29,13 @@ e2e() { cargo test --locked -p flint --test e2e -- --test-threads 1 --nocapture 
 
 say "$cycles instance cycles"
 FLINT_CYCLES=$cycles e2e cycles
-read -r before after < <(sed -nE 's/^[0-9]+ cycles: .*resident ([0-9]+) -> ([0-9]+) KiB$/\1 \2/p' "$log")
+read -r before after < <(sed -nE 's/.* cycles: .*resident ([0-9]+) -> ([0-9]+) KiB$/\1 \2/p' "$log")
 figures cycles "FLINT_CYCLES=$cycles make soak" \
   "$(figure instance-cycles "$cycles" cycles), $(figure cycle-leaks 0 objects), $(figure cycle-rss-growth "$((after - before))" KiB)"
 
 say "$kills kills under load"
 FLINT_KILLS=$kills e2e kills
-writes=$(sed -nE 's/^[0-9]+ kills, ([0-9]+) writes acknowledged, 0 lost, 0 orphans$/\1/p' "$log")
+writes=$(sed -nE 's/.* kills, ([0-9]+) writes acknowledged, 0 lost, 0 orphans$/\1/p' "$log")
 figures kills "FLINT_KILLS=$kills make soak" \
   "$(figure server-kills "$kills" kills), $(figure acknowledged-writes "$writes" writes), $(figure lost-writes 0 writes), $(figure orphans 0 processes)"
 
