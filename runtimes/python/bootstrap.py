@@ -238,7 +238,7 @@ def describe(error, request_id=""):
 
     frames = [(f.filename, f.lineno, f.name, f.line) for f in traceback.extract_tb(error.__traceback__)]
     for at, frame in enumerate(frames):
-        if frame[0] != __file__:
+        if frame[0] != leave.__code__.co_filename:  # not __file__: that is the compiled file where one is run
             frames = frames[at:]
             break
     try:

@@ -80,7 +80,16 @@ impl Catalog {
     pub fn discover(config: &Config) -> Self {
         let probes: Vec<_> = candidates(&["/usr/bin", "/usr/local/bin"])
             .into_iter()
-            .map(|(family, path)| std::thread::spawn(move || probe(family, &path, Root::HostUsr, None)))
+            .map(|(family, path)| {
+                let bootstraps = config.bootstrap_dir.clone();
+                std::thread::spawn(move || {
+                    let found = probe(family, &path, Root::HostUsr, None)?;
+                    if family == Family::Python {
+                        crate::bootstrap::compile(&bootstraps, &path, &found.text);
+                    }
+                    Some(found)
+                })
+            })
             .collect();
         let found = probes
             .into_iter()

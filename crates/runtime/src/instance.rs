@@ -289,7 +289,7 @@ impl Instance {
             }
         };
         self.log = log;
-        let exec = exec_spec(&self.spec, &self.log_stream);
+        let exec = exec_spec(config, &self.spec, &self.log_stream);
         self.sandbox.exec(exec, Stdio { output, channel }).await?;
         self.built = begun.elapsed();
         match self.initialise(config.init_limit).await {

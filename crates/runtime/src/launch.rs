@@ -10,6 +10,7 @@ use flint_model::runtime::{Family, RuntimeId};
 use flint_sandbox::spec::{Bind, ClaimSpec, ExecSpec, Exit, Limits, Network, PrepareSpec, Root};
 use flint_sandbox::{Launcher, Stdio};
 
+use crate::bootstrap::{self, INSIDE};
 use crate::channel::{Channel, Heard};
 use crate::instance::{Instance, Link};
 use crate::log_pipe::LogPipe;
@@ -124,7 +125,7 @@ impl Instance {
         } else {
             (None, None)
         };
-        let exec = exec_spec(spec, &log_stream);
+        let exec = exec_spec(config, spec, &log_stream);
         let binds = vec![Bind {
             source: spec.package.clone(),
             target: "/var/task".into(),
@@ -241,9 +242,9 @@ fn folder(family: Family) -> &'static str {
     }
 }
 
-pub(crate) fn exec_spec(spec: &LaunchSpec, log_stream: &str) -> ExecSpec {
+pub(crate) fn exec_spec(config: &Config, spec: &LaunchSpec, log_stream: &str) -> ExecSpec {
     let mut argv = match &spec.served {
-        Some(served) => command(served),
+        Some(served) => command(config, served),
         None => vec!["/var/task/bootstrap".to_owned()],
     };
     // AWS Lambda runs a wrapper script in front of the runtime when this variable names one.
@@ -258,17 +259,25 @@ pub(crate) fn exec_spec(spec: &LaunchSpec, log_stream: &str) -> ExecSpec {
 }
 
 /// How an interpreter runs its bootstrap.
-fn command(served: &Served) -> Vec<String> {
-    let exec = served.interpreter.exec.clone();
-    let words: &[&str] = match (served.interpreter.family, served.interpreter.version) {
-        (Family::Nodejs, _) => &["/var/runtime/bootstrap.js"],
-        // -S -E -s: no site packages, no PYTHON* variables; halves the start. -P (3.11): no script folder in the path.
-        (_, (3, minor)) if minor >= 11 => &["-S", "-E", "-s", "-P", "/var/runtime/bootstrap.py"],
-        _ => &["-S", "-E", "-s", "/var/runtime/bootstrap.py"],
-    };
-    std::iter::once(exec)
-        .chain(words.iter().map(|word| (*word).to_owned()))
-        .collect()
+fn command(config: &Config, served: &Served) -> Vec<String> {
+    let interpreter = &served.interpreter;
+    let mut argv = vec![interpreter.exec.clone()];
+    if interpreter.family == Family::Nodejs {
+        argv.push(format!("{INSIDE}/bootstrap.js"));
+        return argv;
+    }
+    // No site packages, no PYTHON* variables: halves the start.
+    argv.extend(["-S", "-E", "-s"].map(str::to_owned));
+    // No script folder in the path; the flag is known from 3.11 on.
+    if interpreter.version >= (3, 11) {
+        argv.push("-P".to_owned());
+    }
+    let compiled = bootstrap::compiled_name(&interpreter.text);
+    let usable =
+        interpreter.registered.is_none() && config.bootstrap_dir.join("python").join(&compiled).exists();
+    let file = if usable { &compiled } else { "bootstrap.py" };
+    argv.push(format!("{INSIDE}/{file}"));
+    argv
 }
 
 fn init_body(facts: &FunctionFacts, log_stream: &str) -> Vec<u8> {
