@@ -24,7 +24,7 @@ docs: ## generated reference pages
 	$(CARGO) run -q --locked -p flint -- __reference docs/reference
 
 soak: ## the long forms; figures go to bench/results
-	scripts/soak.sh
+	scripts/soak.sh --clean-root
 
 bench: ## latency, throughput, starts; figures go to bench/results
 	$(CARGO) build --release --locked -p flint -p flint-bench
