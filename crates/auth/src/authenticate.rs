@@ -88,6 +88,18 @@ impl Authenticator {
         self.token(token).cloned().ok_or(Error::Unknown)
     }
 
+    /// Refuses, before its body is read, a request that cannot prove itself whatever its body is: no proof, an unknown key or
+    /// token, out of its time. What passes is still to be authenticated.
+    pub fn check_head(&self, request: &Request<'_>, accepts: Accepts, now: Timestamp) -> Result<(), Error> {
+        if Verifier::is_signed(request) {
+            if !accepts.sigv4 {
+                return Err(Error::NotAccepted("signatures"));
+            }
+            return self.0.verifier.check_head(request, now);
+        }
+        self.authenticate(request, Body::Unread, accepts, now).map(drop)
+    }
+
     /// Whose token this is. All known tokens are compared, whichever matches, so the time says nothing.
     pub fn token(&self, token: &str) -> Option<&Principal> {
         let hash = TokenHash::of(token);

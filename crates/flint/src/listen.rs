@@ -1,7 +1,8 @@
 //! The one listener: accepts, reads requests within their limits, finds out who calls, and hands on by route.
 //!
 //! Order of what a request passes: (1) path check, since signatures cover the normalised path; (2) health, which is
-//! anonymous; (3) body, read within the route's limit and time; (4) authentication, whatever the route; (5) the door.
+//! anonymous; (3) the proof in its head, as far as it can be judged without the body; (4) body, read within the route's limit,
+//! the room for all bodies, and its time; (5) authentication, whatever the route; (6) the door.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,10 +18,10 @@ use flint_gateway::{Answer, Gateway, Route, aws_error};
 use flint_model::{AccountId, Code, limits};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -29,6 +30,25 @@ use tokio::sync::Semaphore;
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(60);
+
+/// Bodies held at the same time, all requests together: 512 MiB in units of 64 KiB. More wait before they are read.
+const BODY_UNITS: usize = 8_192;
+const BODY_UNIT: u64 = 64 * 1024;
+
+/// The room for all bodies.
+pub(crate) fn body_room() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(BODY_UNITS))
+}
+
+/// What a body may take: its stated length, else the limit.
+fn body_units(body: &Incoming, limit: usize) -> u32 {
+    let most = u64::try_from(limit).unwrap_or(u64::MAX);
+    let bytes = hyper::body::Body::size_hint(body)
+        .upper()
+        .unwrap_or(most)
+        .min(most);
+    u32::try_from(bytes.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX)
+}
 
 /// Bodies that are hashed beside the others' work.
 const LARGE_BODY: usize = 256 * 1024;
@@ -41,6 +61,8 @@ pub(crate) struct Doors {
     pub(crate) engine: Engine,
     pub(crate) gateway: Gateway,
     pub(crate) admin: Arc<Admin>,
+    /// See [`body_room`].
+    pub(crate) bodies: Arc<Semaphore>,
 }
 
 /// A bound port.
@@ -66,16 +88,12 @@ impl Listener {
     pub(crate) async fn serve(self, doors: Doors, stop: impl Future<Output = &'static str>) -> &'static str {
         let room = Arc::new(Semaphore::new(self.connections));
         let graceful = GracefulShutdown::new();
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        // HTTP/1.1 only for now: its head has a time limit from the first moment of a connection, also a silent one.
+        let mut builder = http1::Builder::new();
         builder
-            .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
             .max_buf_size(64 * 1024);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(64 * 1024);
         tokio::pin!(stop);
         let reason = loop {
             let accepted = async {
@@ -101,8 +119,8 @@ impl Listener {
                 let doors = doors.clone();
                 async move { Ok::<_, Infallible>(doors.answer(request).await) }
             });
-            let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-            let connection = graceful.watch(connection.into_owned());
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            let connection = graceful.watch(connection);
             tokio::spawn(async move {
                 // What goes wrong on a connection concerns its client alone.
                 let _ = connection.await;
@@ -137,11 +155,6 @@ impl Doors {
             Accepts::SIGV4
         };
         let (parts, body) = request.into_parts();
-        let body = match read(body, limit).await {
-            Ok(body) => body,
-            Err(Unread::TooLarge) if invoke.is_none() => return self.admin.refuse_too_large(&parts),
-            Err(unread) => return unread.answer(),
-        };
         if invoke.is_none()
             && let Some(answer) = self.admin.handle_signed_link(&parts).await
         {
@@ -149,6 +162,22 @@ impl Doors {
         }
         let view = AuthRequest::of(&parts);
         let now = jiff::Timestamp::now();
+        // Strangers are sent away before they can make us hold a body.
+        if let Err(error) = self.authenticator.check_head(&view, accepts, now) {
+            return refuse(&error);
+        }
+        let Ok(_held) = self.bodies.acquire_many(body_units(&body, limit)).await else {
+            return aws_error(
+                Code::ShuttingDown,
+                "the server is stopping; retry elsewhere",
+                None,
+            );
+        };
+        let body = match read(body, limit).await {
+            Ok(body) => body,
+            Err(Unread::TooLarge) if invoke.is_none() => return self.admin.refuse_too_large(&parts),
+            Err(unread) => return unread.answer(),
+        };
         let authenticate = || {
             self.authenticator
                 .authenticate(&view, Body::Bytes(&body), accepts, now)

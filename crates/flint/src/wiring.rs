@@ -85,6 +85,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
             store.clone(),
             Some(host),
         )),
+        bodies: crate::listen::body_room(),
     };
     // Before the announcement: whoever waits for that may look for the address at once.
     let endpoint = Endpoint::write(&settings.data_dir, address)?;
@@ -262,6 +263,9 @@ fn refuse_or_warn(settings: &Settings, report: &HostReport) -> Result<()> {
 
 /// The lines that a person, or a script, waits for.
 fn announce(settings: &Settings, address: std::net::SocketAddr, report: &HostReport) -> Result<()> {
+    if !address.ip().is_loopback() {
+        tracing::warn!("listens beyond loopback without TLS: put a terminating proxy in front");
+    }
     let held = report.layers.iter().filter(|layer| layer.holds).count();
     let mut out = std::io::stdout().lock();
     writeln!(

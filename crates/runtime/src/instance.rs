@@ -94,6 +94,8 @@ pub struct Instance {
 
 /// How long a process may take to be reported gone after its socket closed, before it is called a violation.
 const EXIT_GRACE: Duration = Duration::from_millis(500);
+/// How long what a process wrote may take to arrive after its end was told by another way.
+const LAST_WORDS: Duration = Duration::from_millis(50);
 /// How long a memory figure is good for.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
@@ -237,7 +239,14 @@ impl Instance {
         let (link, sandbox, log) = (&mut self.link, &self.sandbox, &mut self.log);
         let heard = async {
             match link {
-                Link::Framed(channel) => channel.hear_init().await,
+                Link::Framed(channel) => {
+                    tokio::select! {
+                        biased;
+                        heard = channel.hear_init() => return heard,
+                        _ = sandbox.exited() => {}
+                    }
+                    last_words(channel.hear_init()).await
+                }
                 Link::Api(api) => tokio::select! {
                     biased;
                     heard = api.hear_init() => heard,
@@ -357,11 +366,25 @@ fn read_remark(document: Bytes) -> (Bytes, bool) {
 /// is watched as well.
 async fn hear_answer(link: &mut Link, sandbox: &Sandbox) -> Heard {
     match link {
-        Link::Framed(channel) => channel.hear_answer().await,
+        Link::Framed(channel) => {
+            tokio::select! {
+                biased;
+                heard = channel.hear_answer() => return heard,
+                _ = sandbox.exited() => {}
+            }
+            last_words(channel.hear_answer()).await
+        }
         Link::Api(api) => tokio::select! {
             biased;
             heard = api.hear_answer() => heard,
             _ = sandbox.exited() => Heard::Closed,
         },
     }
+}
+
+/// What a process wrote before it ended is read; but a child that it left behind may hold the socket open for ever.
+async fn last_words(heard: impl Future<Output = Heard>) -> Heard {
+    tokio::time::timeout(LAST_WORDS, heard)
+        .await
+        .unwrap_or(Heard::Closed)
 }

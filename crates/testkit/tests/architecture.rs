@@ -214,7 +214,10 @@ fn every_promise_has_a_recorded_figure() {
     for row in rows {
         let id = row[0].trim_matches('`');
         assert_eq!(row.len(), 4, "{id}: write id, promise, command, last seen");
-        assert!(!row[3].contains('@') && !row[3].is_empty(), "{id}: run scripts/specification.py");
+        assert!(
+            !row[3].contains('@') && !row[3].is_empty(),
+            "{id}: run scripts/specification.py"
+        );
         let pending = row[3].starts_with("pending");
         assert!(
             pending || recorded.iter().any(|known| known == id),

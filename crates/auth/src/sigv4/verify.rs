@@ -50,18 +50,17 @@ impl Verifier {
         in_header(request.headers) || in_query(request.query)
     }
 
+    /// Checks what can be checked before the body is there: a whole proof, by a known key, within its time.
+    pub fn check_head(&self, request: &Request<'_>, now: Timestamp) -> Result<(), Error> {
+        let proof = proof_of(request)?;
+        let scope = Scope::parse(&proof.credential)?;
+        self.known.get(scope.key_id).ok_or(Error::Unknown)?;
+        stamp::check(proof.time, proof.lifetime, now)
+    }
+
     /// Checks the signature of a request at the time `now`.
     pub fn verify(&self, request: &Request<'_>, body: Body<'_>, now: Timestamp) -> Result<Signed, Error> {
-        let proof = match (in_header(request.headers), in_query(request.query)) {
-            (true, false) => Proof::from_header(request)?,
-            (false, true) => Proof::from_query(request)?,
-            (false, false) => return Err(Error::Missing),
-            (true, true) => {
-                return Err(Error::Incomplete(
-                    "the request is signed twice, in its header and in its query".into(),
-                ));
-            }
-        };
+        let proof = proof_of(request)?;
         let scope = Scope::parse(&proof.credential)?;
         let (key, principal) = self.known.get(scope.key_id).ok_or(Error::Unknown)?;
         if !proof.stamp.starts_with(scope.day) || scope.day.len() != 8 {
@@ -120,6 +119,17 @@ impl Verifier {
             self.keys.put(scope, signing);
         }
         Ok(())
+    }
+}
+
+fn proof_of<'a>(request: &Request<'a>) -> Result<Proof<'a>, Error> {
+    match (in_header(request.headers), in_query(request.query)) {
+        (true, false) => Proof::from_header(request),
+        (false, true) => Proof::from_query(request),
+        (false, false) => Err(Error::Missing),
+        (true, true) => Err(Error::Incomplete(
+            "the request is signed twice, in its header and in its query".into(),
+        )),
     }
 }
 

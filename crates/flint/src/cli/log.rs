@@ -100,12 +100,37 @@ fn read(args: &Args, server: &Server, after: Option<&str>) -> Result<LogLines> {
     )
 }
 
+/// A line for people. Control characters are shown, not obeyed: what a function prints must not steer the reader's terminal.
 fn shown(line: &LogLine) -> String {
     let at = jiff::Timestamp::from_millisecond(line.at_ms).unwrap_or_default();
     format!(
         "{} {} {}",
         at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ"),
         line.version,
-        line.message
+        harmless(&line.message)
     )
+}
+
+fn harmless(text: &str) -> String {
+    let show = |c: char| -> String {
+        if c.is_control() && c != '\t' {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    text.chars().map(show).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn control_characters_are_shown_not_obeyed() {
+        assert_eq!(
+            harmless("a\tb \u{1b}[31m\u{7} 中\u{9b}x"),
+            "a\tb \\u{1b}[31m\\u{7} 中\\u{9b}x"
+        );
+    }
 }

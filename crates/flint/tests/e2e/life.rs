@@ -157,3 +157,30 @@ fn a_stop_that_does_not_wait_ends_cleanly() {
         );
     });
 }
+
+#[test]
+fn strangers_hold_neither_connections_nor_memory() {
+    use std::io::{Read, Write};
+    let server = server(&[]);
+    let connect = || std::net::TcpStream::connect(server.address()).unwrap();
+    // Silent, half a head, and the beginning of HTTP/2: each is closed within the time for a head.
+    let mut idle = vec![connect(), connect(), connect()];
+    idle[1]
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n")
+        .unwrap();
+    idle[2].write_all(b"PRI * HTTP/2").unwrap();
+    // A body without a proof is not read: the answer comes before it is sent.
+    let mut unsigned = connect();
+    let head = b"POST /2015-03-31/functions HTTP/1.1\r\nhost: x\r\ncontent-length: 60000000\r\n\r\n";
+    unsigned.write_all(head).unwrap();
+    let mut answer = [0; 12];
+    unsigned.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 403");
+    for stream in &mut idle {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut rest = Vec::new();
+        stream
+            .read_to_end(&mut rest)
+            .expect("closed by the server in time");
+    }
+}

@@ -44,6 +44,10 @@ def handler(event, context):
     if kind == "reply to another call":
         os.write(3, struct.pack(">IBBHI", 4, 5, 1, 0, 99) + b'"no"')
         time.sleep(30)
+    if kind == "crash with a child":
+        import signal
+        if os.fork() == 0: time.sleep(60)
+        os.kill(os.getpid(), signal.SIGKILL)
     if kind == "segfault":
         import ctypes
         ctypes.string_at(0)
@@ -149,6 +153,7 @@ fn each_misbehaviour_has_one_right_outcome_and_neighbours_are_untouched() {
             "broke the protocol",
         );
         error("segfault", "Runtime.ExitError", "segmentation fault");
+        error("crash with a child", "Runtime.ExitError", "signal: killed");
         assert_eq!(invoke("daemons").json(), "left ten daemons");
         assert_eq!(invoke("log flood").json(), "flooded");
         done.store(true, Ordering::Relaxed);

@@ -43,10 +43,14 @@ pub(super) fn unload(table: &str) -> bool {
     nft(&["delete", "table", "inet", table], "").is_ok()
 }
 
+/// Where clouds answer for their metadata: link-local (AWS, Google, Azure and most others), Alibaba Cloud, Azure's platform
+/// address, Oracle Cloud.
+const METADATA: &str = "169.254.0.0/16, 100.100.100.200/32, 168.63.129.16/32, 192.0.0.192/32";
+
 fn script(prefix: &str, table: &str, config: &EgressConfig) -> Result<String> {
     let subnet = &config.subnet;
     network(subnet)?;
-    let mut denied = format!("169.254.0.0/16, {subnet}");
+    let mut denied = format!("{METADATA}, {subnet}");
     for entry in &config.denied {
         let (address, bits) = network(entry)?;
         let _ = write!(denied, ", {address}/{bits}");

@@ -121,10 +121,16 @@ pub(crate) fn wait(
     loop {
         let states = [is.state.as_deref(), is.last_update_status.as_deref()];
         if states.contains(&Some("Failed")) {
-            let reason = is
-                .last_update_status_reason
-                .or(is.state_reason)
-                .unwrap_or_default();
+            // A function that never became ready says why in its state; a later update that failed, in its own status.
+            let reasons = [is.state_reason, is.last_update_status_reason];
+            let failed_at_first = is.state.as_deref() == Some("Failed");
+            let [first, second] = if failed_at_first {
+                reasons
+            } else {
+                let [a, b] = reasons;
+                [b, a]
+            };
+            let reason = first.or(second).unwrap_or_default();
             return Err(Failure::new(
                 Code::BadPackage,
                 Message::DeployFailed.with("name", name).with("reason", reason),

@@ -9,6 +9,7 @@ const NEVER: &[&str] = &[
     ".vscode/",
     ".venv/",
     "__pycache__/",
+    ".env",
     ".pytest_cache/",
     ".mypy_cache/",
     "*.pyc",
