@@ -20,6 +20,9 @@ use crate::config::{LogFormat, Settings};
 use crate::endpoint::Endpoint;
 use crate::listen::{Doors, Listener};
 
+/// How long the launcher may take to kill what is left and to end.
+const LAUNCHER_END: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Runs a server until a signal ends it.
 pub(crate) fn serve(settings: Settings) -> Result<()> {
     start_log(&settings)?;
@@ -90,9 +93,16 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     // Before the announcement: whoever waits for that may look for the address at once.
     let endpoint = Endpoint::write(&settings.data_dir, address)?;
     announce(&settings, address, launcher.report())?;
-    let stop = listener.serve(doors, signalled(signals, launcher)).await;
+    let stop = listener.serve(doors, signalled(signals, launcher.clone())).await;
     tracing::info!(reason = stop, "stopping");
     engine.stop(settings.drain).await;
+    // What was not stopped in time is killed with the launcher; the server ends after it, so that nothing outlives it.
+    if tokio::time::timeout(LAUNCHER_END, launcher.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the launcher is still ending");
+    }
     drop(endpoint);
     tracing::info!("stopped");
     Ok(())

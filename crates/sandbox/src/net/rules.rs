@@ -141,7 +141,8 @@ mod tests {
         };
         let script = script("ft-", "flint_t", &config).unwrap();
         assert!(
-            script.contains("169.254.0.0/16, 10.203.0.0/16, 10.0.0.0/24"),
+            script.contains("169.254.0.0/16, 100.100.100.200/32, ")
+                && script.contains(", 10.203.0.0/16, 10.0.0.0/24"),
             "{script}"
         );
         assert!(script.contains("iifname \"ft-*\" counter drop"));
