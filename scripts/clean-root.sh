@@ -64,7 +64,7 @@ fi
 if [ -n "$json" ]; then
   cat >"$json" <<JSON
 {
-  "commit": "$(git rev-parse --short HEAD)",
+  "commit": "$(git -C "$root/srv/flint" rev-parse --short HEAD)",
   "command": "scripts/clean-root.sh${tests:+ --tests}",
   "host": { "cpus": $(nproc), "kernel": "$(uname -r)", "load": "$(cut -d' ' -f1 /proc/loadavg)" },
   "seed": 0,
