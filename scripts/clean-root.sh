@@ -37,15 +37,20 @@ done
 rm -rf "$root/srv/flint"
 git clone -q . "$root/srv/flint"
 
-# Everything that is mounted is mounted in a namespace of its own and goes with it.
+# Everything that is mounted is mounted in a namespace of its own and goes with it. The new root is pivoted to, not chrooted:
+# in a chroot the kernel makes no user namespaces for ordinary users, and some tests run as one.
 inside() {
   unshare --mount --pid --fork --propagation private bash -c '
     set -e
+    mount --rbind "$1" "$1"
     mount -t proc proc "$1/proc"
     mount --rbind /sys "$1/sys"
     mount --rbind /dev "$1/dev"
     mount -t tmpfs tmpfs "$1/tmp"
-    exec chroot "$1" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+    cd "$1"
+    pivot_root . .
+    umount -l .
+    exec chroot / env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
       bash -c "cd /srv/flint && $2"
   ' - "$root" "$1" </dev/null
 }
