@@ -51,6 +51,7 @@ inside() {
     pivot_root . .
     umount -l .
     exec chroot / env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+      PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
       bash -c "cd /srv/flint && $2"
   ' - "$root" "$1" </dev/null
 }
