@@ -34,6 +34,7 @@ cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
 for file in "$HOME/.cargo/config.toml" /etc/pip.conf; do
   [ -f "$file" ] && mkdir -p "$root/$(dirname "$file")" && cp "$file" "$root/$file"
 done
+cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/host-certificates.crt"
 rm -rf "$root/srv/flint"
 git clone -q . "$root/srv/flint"
 
@@ -51,7 +52,7 @@ inside() {
     pivot_root . .
     umount -l .
     exec chroot / env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
-      PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
+      PIP_CERT=/etc/ssl/host-certificates.crt \
       bash -c "cd /srv/flint && $2"
   ' - "$root" "$1" </dev/null
 }
