@@ -462,7 +462,14 @@ def open_log():
 
 def prepare(init):
     """Environment, module path, working directory and the names that -S leaves out, before any code of the user runs."""
-    os.environ.update(init.get("env") or {})
+    late = init.get("env")
+    if late:  # this process was started before its function was known
+        zone = os.environ.get("TZ")
+        os.environ.update(late)
+        if os.environ.get("TZ") != zone:
+            from time import tzset
+
+            tzset()
     root = init.get("task_root") or os.environ.get("LAMBDA_TASK_ROOT") or "/var/task"
     own = os.path.dirname(os.path.abspath(__file__))
     layer = "%s/lib/python%d.%d/site-packages" % ((LAYERS,) + sys.version_info[:2])

@@ -25,6 +25,8 @@ pub struct Config {
     pub network: Network,
     /// Enforce the CPU share of a function's memory as a hard cap, as Lambda does, instead of a weight.
     pub cpu_cap: bool,
+    /// What is kept ready before it is asked for.
+    pub warm: crate::warm::Config,
 }
 
 impl Default for Config {
@@ -39,6 +41,7 @@ impl Default for Config {
             stop_grace: Duration::from_millis(500),
             network: Network::None,
             cpu_cap: false,
+            warm: crate::warm::Config::default(),
         }
     }
 }

@@ -18,6 +18,7 @@ mod settle;
 mod snapshot;
 mod start;
 mod stop;
+pub mod warm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -62,6 +63,9 @@ struct Inner {
     snapshot: snapshot::Snapshot,
     /// Instances that exist: starting, idle or busy.
     live: Arc<AtomicUsize>,
+    /// Instances being started for requests that wait.
+    starting: AtomicUsize,
+    stock: warm::Stock,
     stopping: AtomicBool,
     /// Background work that a stop waits for: starts, restarts, calls whose caller left.
     tasks: TaskTracker,
@@ -72,11 +76,14 @@ impl Engine {
     pub async fn start(config: Config, parts: Parts) -> Result<Self, Error> {
         let (seq, rows) = parts.store.load_all().await?;
         let snapshot = snapshot::Snapshot::new(seq, config.account_concurrency);
+        let stock = warm::Stock::new(config.warm.clone());
         let inner = Inner {
             config,
             parts,
             snapshot,
             live: Arc::default(),
+            starting: AtomicUsize::new(0),
+            stock,
             stopping: AtomicBool::new(false),
             tasks: TaskTracker::new(),
         };
@@ -89,6 +96,7 @@ impl Engine {
         engine.inner.snapshot.caught_up(seq);
         tokio::spawn(engine.clone().follow(seq));
         tokio::spawn(engine.clone().reap());
+        tokio::spawn(engine.clone().keep_stock());
         Ok(engine)
     }
 

@@ -1,6 +1,7 @@
 //! Name and qualifier → the version to run.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use flint_model::reference::function_arn;
 use flint_model::version::State;
@@ -57,16 +58,21 @@ impl Engine {
         })
     }
 
-    /// What was committed before this call is in the picture after it.
+    /// What anybody can have read in the store before this call is in the picture after it.
     async fn see_last_commit(&self, invocation: &Invocation) {
-        let committed = self.inner.parts.store.last_change();
-        if self.inner.snapshot.seen_now() < committed {
-            let mut seen = self.inner.snapshot.seen();
+        let store = &self.inner.parts.store;
+        let mut seen = self.inner.snapshot.seen();
+        while self.inner.snapshot.seen_now() < store.last_change() && Instant::now() < invocation.deadline {
+            let committed = store.last_change();
+            // Not for ever: a commit that fails takes its number back.
             let caught_up = seen.wait_for(|seq| *seq >= committed);
-            let _ = tokio::time::timeout_at(invocation.deadline.into(), caught_up).await;
+            drop(tokio::time::timeout(LOOK_AGAIN, caught_up).await);
         }
     }
 }
+
+/// How long to wait for a commit before asking whether it failed.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 fn choose(entry: &FunctionEntry, qualifier: Option<&Qualifier>) -> Option<VersionNumber> {
     match qualifier {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flint_model::outcome::{FunctionError, Timings};
 use flint_model::{Invocation, Outcome, UnixMillis, limits};
-use flint_runtime::{Ran, Reply};
+use flint_runtime::{Origin, Ran, Reply};
 use flint_telemetry::{FunctionMetrics, LogRecord};
 
 use crate::pool::{Live, StartFailed};
@@ -43,8 +43,15 @@ struct Report<'a> {
     /// A line of the platform about how it ended.
     remark: Option<String>,
     timings: Timings,
-    cold: bool,
+    /// Set when this call started its instance.
+    start: Option<Start<'a>>,
     memory_peak: u64,
+}
+
+/// What an instance was started from, and why from nothing when it can never be otherwise.
+struct Start<'a> {
+    from: Origin,
+    why: Option<&'a str>,
 }
 
 /// An invocation that ran.
@@ -56,19 +63,24 @@ pub(crate) fn settle(
     facts: &Facts,
     ran: Ran,
 ) -> Outcome {
-    let (sandbox, init) = if fresh {
-        live.instance.start_times()
-    } else {
-        (Duration::ZERO, Duration::ZERO)
-    };
-    // The wait for a start is told as what it was spent on.
-    let queue = facts.queue.saturating_sub(sandbox + init);
-    let timings = Timings {
-        queue,
-        sandbox,
-        init,
+    let mut timings = Timings {
         handler: ran.handler,
+        ..Timings::default()
     };
+    let start = fresh.then(|| {
+        let birth = live.instance.birth();
+        timings.sandbox = birth.sandbox;
+        timings.code = birth.code;
+        timings.runtime = birth.runtime;
+        timings.init = birth.init;
+        Start {
+            from: birth.from,
+            why: version.why_fresh(),
+        }
+    });
+    // The wait for a start is told as what it was spent on.
+    timings.queue = facts.queue.saturating_sub(timings.start());
+    timings.reply = ran.ended.elapsed();
     let (payload, remark) = answer(&facts.request_id, &ran);
     let function_error = (!matches!(ran.reply, Reply::Answer(_))).then_some(FunctionError::Unhandled);
     let log_stream = live.instance.log_stream().to_owned();
@@ -79,7 +91,7 @@ pub(crate) fn settle(
         log: ran.log,
         remark,
         timings,
-        cold: fresh,
+        start,
         memory_peak: ran.memory_peak,
     };
     let log_tail = record(engine, &report, function_error.is_none());
@@ -136,7 +148,10 @@ pub(crate) fn not_started(
         log,
         remark,
         timings,
-        cold: true,
+        start: Some(Start {
+            from: Origin::Fresh,
+            why: version.why_fresh(),
+        }),
         memory_peak: 0,
     };
     let log_tail = record(engine, &report, false);
@@ -179,10 +194,16 @@ fn answer(request_id: &str, ran: &Ran) -> (Bytes, Option<String>) {
 
 /// Writes log and metrics; returns the end of the log when it was asked for.
 fn record(engine: &Engine, report: &Report<'_>, ok: bool) -> Option<Bytes> {
-    let init = report.cold.then_some(report.timings.init);
+    let init = report
+        .start
+        .as_ref()
+        .map(|_| report.timings.runtime + report.timings.init);
     engine
         .metrics_of(report.version)
         .invoked(ok, report.timings.handler, init);
+    if report.start.is_some() {
+        engine.inner.parts.metrics.start_took(&report.timings.stages());
+    }
     let text = log_text(report);
     let tail = report.facts.log_tail.then(|| {
         let start = text.ceil_char_boundary(text.len().saturating_sub(limits::LOG_TAIL));
@@ -225,15 +246,33 @@ fn log_text(report: &Report<'_>) -> String {
         config.memory_mb,
         report.memory_peak.div_ceil(1 << 20),
     );
-    if report.cold {
-        let _ = write!(
-            text,
-            "Init Duration: {:.2} ms\t",
-            millis(report.timings.sandbox + report.timings.init)
-        );
+    if report.start.is_some() {
+        let _ = write!(text, "Init Duration: {:.2} ms\t", millis(report.timings.start()));
     }
-    text.push('\n');
+    stages(report, &mut text);
     text
+}
+
+/// Where the time went, in milliseconds: the end of the REPORT line.
+fn stages(report: &Report<'_>, text: &mut String) {
+    text.push_str("Flint:");
+    if let Some(start) = &report.start {
+        let from = match start.from {
+            Origin::Warm => "warm",
+            Origin::Fresh => "fresh",
+        };
+        let _ = write!(text, " start={from}");
+    }
+    for (name, took) in report.timings.stages() {
+        let of_start = !matches!(name, "queue" | "handler" | "reply");
+        if report.start.is_some() || !of_start {
+            let _ = write!(text, " {name}={:.2}", millis(took));
+        }
+    }
+    if let Some(why) = report.start.as_ref().and_then(|start| start.why) {
+        let _ = write!(text, " ({why})");
+    }
+    text.push_str("\t\n");
 }
 
 fn millis(duration: Duration) -> f64 {

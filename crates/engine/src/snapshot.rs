@@ -4,12 +4,14 @@
 //! until the picture has caught up with the last commit. While new code of `$LATEST` is being made ready, the picture keeps
 //! the code that serves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
+use flint_model::config::NetworkMode;
+use flint_model::runtime::RuntimeId;
 use flint_model::version::{LastUpdate, State};
 use flint_model::{AccountId, Alias, Function, FunctionId, Version, VersionNumber};
-use flint_runtime::LaunchSpec;
+use flint_runtime::{LaunchClass, LaunchSpec};
 use flint_store::FunctionRow;
 use flint_telemetry::FunctionMetrics;
 use tokio::sync::watch;
@@ -27,8 +29,22 @@ pub(crate) struct VersionEntry {
     pub(crate) version: Version,
     pub(crate) pool: Pool,
     /// Made at the first invocation: most versions of a large store are never run.
-    pub(crate) spec: OnceLock<Arc<LaunchSpec>>,
+    pub(crate) spec: OnceLock<Launch>,
     pub(crate) metrics: OnceLock<FunctionMetrics>,
+}
+
+/// What to launch, and of what class that is, or why it has none.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    pub(crate) spec: Arc<LaunchSpec>,
+    pub(crate) class: Result<Arc<LaunchClass>, String>,
+}
+
+impl VersionEntry {
+    /// Why its instances never come from the warm stock; unknown before its first start.
+    pub(crate) fn why_fresh(&self) -> Option<&str> {
+        self.spec.get()?.class.as_ref().err().map(String::as_str)
+    }
 }
 
 /// A function with what runs under it.
@@ -79,6 +95,24 @@ impl Snapshot {
         let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
         let versions = maps.by_name.values().flat_map(|entry| entry.versions.values());
         versions.filter(|entry| entry.pool.is_used()).cloned().collect()
+    }
+
+    /// The kinds of all versions, for the warm stock: runtime and network.
+    pub(crate) fn kinds(&self) -> HashSet<(RuntimeId, Option<NetworkMode>)> {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        let versions = maps.by_name.values().flat_map(|entry| entry.versions.values());
+        let mut kinds = HashSet::new();
+        for entry in versions {
+            let config = &entry.version.config;
+            if let Some(runtime) = &config.runtime
+                && entry.version.state == State::Active
+            {
+                let kind = (runtime.clone(), config.network);
+                // Most are known already: no need to keep the copy.
+                kinds.insert(kind);
+            }
+        }
+        kinds
     }
 
     pub(crate) fn caught_up(&self, seq: i64) {
@@ -238,6 +272,7 @@ impl Engine {
         for version in gone {
             self.retire(&version);
         }
+        self.inner.stock.look();
     }
 
     /// Follows the store's changes for as long as the server runs.

@@ -1,16 +1,19 @@
 //! Starts instances for a pool, off the path of the request that asked.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use flint_model::config::NetworkMode;
 use flint_model::limits;
 use flint_model::reference::function_arn;
-use flint_model::runtime::Family;
-use flint_runtime::{Error as RuntimeError, FunctionFacts, Instance, LaunchSpec, Launched};
+use flint_model::runtime::{Family, RuntimeId};
+use flint_runtime::{
+    Error as RuntimeError, FunctionFacts, Instance, LaunchClass, LaunchSpec, Launched, Served, Warm,
+};
 use flint_sandbox::spec::{Limits, Network};
 
 use crate::pool::{Counted, Grant, Handed, Live, StartFailed};
-use crate::snapshot::VersionEntry;
+use crate::snapshot::{Launch, VersionEntry};
 use crate::{Engine, Error};
 
 impl Engine {
@@ -19,8 +22,10 @@ impl Engine {
         let (engine, version) = (self.clone(), Arc::clone(version));
         // Counted from here, so that starts under way are seen by whoever makes room for the next.
         let counted = Counted::new(&self.inner.live, &self.inner.parts.metrics);
+        self.inner.starting.fetch_add(1, Ordering::Relaxed);
         self.inner.tasks.spawn(async move {
             let grant = engine.launch(&version, counted).await;
+            engine.inner.starting.fetch_sub(1, Ordering::Relaxed);
             if let Some(unwanted) = version.pool.started(grant) {
                 engine.discard(unwanted);
             }
@@ -32,14 +37,25 @@ impl Engine {
             text: error.to_string(),
             code: error.code(),
         };
-        let spec = self
+        let Launch { spec, class } = self
             .launch_spec(version)
             .await
             .map_err(|error| platform(&error))?;
+        let warm = class.as_ref().ok().and_then(|class| self.take_warm(class));
         let parts = &self.inner.parts;
         let stream = log_stream_name(&version.version.number.to_string());
-        let launched = Instance::launch(&parts.launcher, &parts.runtime, &spec, stream).await;
+        let launched = Instance::launch(&parts.launcher, &parts.runtime, &spec, stream, warm).await;
         granted(launched, counted)
+    }
+
+    fn take_warm(&self, class: &Arc<LaunchClass>) -> Option<Warm> {
+        let mut dead = Vec::new();
+        let warm = self.inner.stock.take(class, &mut dead);
+        for gone in dead {
+            self.inner.tasks.spawn(gone.destroy());
+        }
+        self.inner.parts.metrics.started(warm.is_some());
+        warm
     }
 
     /// A fresh process in the sandbox of an instance whose processes were killed. The next request waits for it, as for a
@@ -83,37 +99,48 @@ impl Engine {
     }
 
     /// What to launch for a version; made once.
-    async fn launch_spec(&self, version: &Arc<VersionEntry>) -> Result<Arc<LaunchSpec>, Error> {
-        if let Some(spec) = version.spec.get() {
-            return Ok(Arc::clone(spec));
+    async fn launch_spec(&self, version: &Arc<VersionEntry>) -> Result<Launch, Error> {
+        if let Some(launch) = version.spec.get() {
+            return Ok(launch.clone());
         }
         let packages = self.inner.parts.store.packages().clone();
         let code = version.version.code.clone();
         let verify = tokio::task::spawn_blocking(move || packages.verified_tree(&code));
         let package = verify.await.map_err(|_| Error::Stopping)??;
         let config = &version.version.config;
-        let served = match &config.runtime {
-            Some(runtime) if runtime.family() == Some(Family::Provided) => None,
-            Some(runtime) => Some(self.inner.parts.catalog.resolve(runtime)?),
-            None => {
-                let (runtime, hint) = ("an image".to_owned(), "deploy a zip package".to_owned());
-                return Err(RuntimeError::RuntimeUnavailable { runtime, hint }.into());
-            }
-        };
-        let network = match config.network {
-            None => self.inner.config.network,
-            Some(NetworkMode::None) => Network::None,
-            Some(NetworkMode::Egress) => Network::Egress,
-            Some(NetworkMode::Host) => Network::Host,
+        let Some(runtime) = &config.runtime else {
+            let (runtime, hint) = ("an image".to_owned(), "deploy a zip package".to_owned());
+            return Err(RuntimeError::RuntimeUnavailable { runtime, hint }.into());
         };
         let spec = LaunchSpec {
             facts: self.facts(version),
             package,
+            binds: Vec::new(),
             limits: self.limits(version),
-            network,
-            served,
+            network: self.network(config.network),
+            served: self.served(runtime)?,
         };
-        Ok(Arc::clone(version.spec.get_or_init(|| Arc::new(spec))))
+        let class = LaunchClass::of(&self.inner.parts.runtime, &spec).map(Arc::new);
+        let spec = Arc::new(spec);
+        Ok(version.spec.get_or_init(|| Launch { spec, class }).clone())
+    }
+
+    /// The interpreter that serves a runtime; none for `provided`.
+    pub(crate) fn served(&self, runtime: &RuntimeId) -> Result<Option<Served>, Error> {
+        if runtime.family() == Some(Family::Provided) {
+            return Ok(None);
+        }
+        Ok(Some(self.inner.parts.catalog.resolve(runtime)?))
+    }
+
+    /// The network class of a version.
+    pub(crate) fn network(&self, asked: Option<NetworkMode>) -> Network {
+        match asked {
+            None => self.inner.config.network,
+            Some(NetworkMode::None) => Network::None,
+            Some(NetworkMode::Egress) => Network::Egress,
+            Some(NetworkMode::Host) => Network::Host,
+        }
     }
 
     fn facts(&self, version: &VersionEntry) -> FunctionFacts {
@@ -141,9 +168,9 @@ impl Engine {
             memory: u64::from(config.memory_mb) << 20,
             cpu_millis: (config.memory_mb * 1_000 / limits::MEMORY_PER_CPU_MB).max(10),
             cpu_cap: self.inner.config.cpu_cap,
-            pids: 1_024,
+            pids: flint_runtime::PROCESSES,
             tmp: u64::from(config.ephemeral_mb) << 20,
-            open_files: 1_024,
+            open_files: flint_runtime::OPEN_FILES,
         }
     }
 }

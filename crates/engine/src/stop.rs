@@ -23,6 +23,7 @@ impl Engine {
         for version in self.inner.snapshot.all() {
             self.retire(&version);
         }
+        self.empty_stock();
         self.inner.tasks.close();
         let grace = self.inner.config.stop_grace + Duration::from_secs(2);
         if tokio::time::timeout(grace, self.inner.tasks.wait())

@@ -236,6 +236,22 @@ const TABLE: &[Row] = &[
         },
     ),
     Row(
+        "warm.memory_mb",
+        "Megabytes for sandboxes and runtimes kept ready; 0 keeps none (512)",
+        |s, v| {
+            s.engine.warm.memory = number::<u64>(v, 0)? << 20;
+            Ok(())
+        },
+    ),
+    Row(
+        "warm.base",
+        "How many of each kind in use are kept ready without demand (2)",
+        |s, v| {
+            s.engine.warm.base = number(v, 0)?;
+            Ok(())
+        },
+    ),
+    Row(
         "runtime.substitute",
         "Serve a version that is not installed by the nearest one (true)",
         |s, v| {

@@ -199,14 +199,13 @@ fn answer(outcome: Outcome) -> Answer {
 }
 
 fn timing(timings: &Timings) -> String {
-    let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
-    format!(
-        "queue={:.3}, sandbox={:.3}, init={:.3}, handler={:.3}",
-        ms(timings.queue),
-        ms(timings.sandbox),
-        ms(timings.init),
-        ms(timings.handler)
-    )
+    use std::fmt::Write;
+    let mut text = String::with_capacity(120);
+    for (name, took) in timings.stages() {
+        let comma = if text.is_empty() { "" } else { ", " };
+        let _ = write!(text, "{comma}{name}={:.3}", took.as_secs_f64() * 1_000.0);
+    }
+    text
 }
 
 fn empty(status: StatusCode) -> Answer {

@@ -16,7 +16,7 @@ pub enum PackageType {
 }
 
 /// What an instance may reach; the words of `sandbox`, kept apart so that definitions do not depend on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Hash)]
 #[serde(rename_all = "lowercase")]
 pub enum NetworkMode {
     /// Own loopback only.

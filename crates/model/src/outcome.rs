@@ -6,17 +6,44 @@ use bytes::Bytes;
 
 use crate::VersionNumber;
 
-/// Time spent by stage, for the REPORT line, headers and metrics.
+/// Time spent by stage, for the REPORT line, headers and metrics. Those from `sandbox` to `init` are zero unless this call
+/// started an instance.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timings {
-    /// Waiting for an instance (admission and line).
+    /// Waiting for leave to run and for an instance.
     pub queue: Duration,
-    /// Building the sandbox, when this call started one.
+    /// Building the sandbox; zero for one that was waiting.
     pub sandbox: Duration,
-    /// From the start of the process to the handler being loaded, when this call started one.
+    /// Giving it code, limits and network, and executing a program that is not running yet.
+    pub code: Duration,
+    /// From there to the runtime's first word; zero for one that was waiting, and for programs that speak the Runtime API.
+    pub runtime: Duration,
+    /// Loading the handler.
     pub init: Duration,
     /// In the handler.
     pub handler: Duration,
+    /// From the handler's answer to the outcome: log, counters, the end of the answer.
+    pub reply: Duration,
+}
+
+impl Timings {
+    /// What the start of the instance took.
+    pub fn start(&self) -> Duration {
+        self.sandbox + self.code + self.runtime + self.init
+    }
+
+    /// Every stage with its name, in order.
+    pub fn stages(&self) -> [(&'static str, Duration); 7] {
+        [
+            ("queue", self.queue),
+            ("sandbox", self.sandbox),
+            ("code", self.code),
+            ("runtime", self.runtime),
+            ("init", self.init),
+            ("handler", self.handler),
+            ("reply", self.reply),
+        ]
+    }
 }
 
 /// Why a function's answer is an error.

@@ -4,6 +4,7 @@
 //! host allocate more than the limits allow.
 
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use flint_model::limits;
@@ -48,7 +49,8 @@ pub(crate) struct Channel {
     input: BytesMut,
     output: BytesMut,
     stream: u32,
-    greeted: bool,
+    /// When the runtime said its first word.
+    greeted: Option<Instant>,
     /// The pieces of an answer that comes in several frames; kept here so that a dropped wait can be taken up again.
     gathered: Option<BytesMut>,
 }
@@ -64,7 +66,7 @@ impl Channel {
             input: BytesMut::new(),
             output: BytesMut::new(),
             stream: 0,
-            greeted: false,
+            greeted: None,
             gathered: None,
         };
         Ok((channel, OwnedFd::from(theirs)))
@@ -103,6 +105,26 @@ impl Channel {
         Ok(())
     }
 
+    /// When the runtime said its first word.
+    pub(crate) fn greeted_at(&self) -> Option<Instant> {
+        self.greeted
+    }
+
+    /// Waits for the runtime's first word.
+    pub(crate) async fn hear_hello(&mut self) -> Result<(), Heard> {
+        let frame = self.next().await?;
+        match (frame.kind, frame.stream) {
+            (Some(Kind::Hello), 0) => check_hello(&frame).map_err(Heard::Violation)?,
+            (kind, stream) => {
+                return Err(Heard::Violation(format!(
+                    "{kind:?} on stream {stream} instead of HELLO"
+                )));
+            }
+        }
+        self.greeted = Some(Instant::now());
+        Ok(())
+    }
+
     /// Waits for what the runtime says to INIT.
     pub(crate) async fn hear_init(&mut self) -> Heard {
         loop {
@@ -111,12 +133,12 @@ impl Channel {
                 Err(heard) => return heard,
             };
             match (frame.kind, frame.stream) {
-                (Some(Kind::Hello), 0) if !self.greeted => match check_hello(&frame) {
-                    Ok(()) => self.greeted = true,
+                (Some(Kind::Hello), 0) if self.greeted.is_none() => match check_hello(&frame) {
+                    Ok(()) => self.greeted = Some(Instant::now()),
                     Err(reason) => return Heard::Violation(reason),
                 },
-                (Some(Kind::Ready), 0) if self.greeted => return Heard::Ready,
-                (Some(Kind::Error), 0) if self.greeted => return Heard::Error(frame.body),
+                (Some(Kind::Ready), 0) if self.greeted.is_some() => return Heard::Ready,
+                (Some(Kind::Error), 0) if self.greeted.is_some() => return Heard::Error(frame.body),
                 (None, _) => {}
                 (Some(kind), stream) => {
                     return Heard::Violation(format!("{kind:?} on stream {stream} during init"));

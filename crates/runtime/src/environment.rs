@@ -13,6 +13,24 @@ const LIBRARIES: &str =
     "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
 const PROGRAMS: &str = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin";
 
+/// The environment of a runtime that is started before its function is known: what only the start of a process reads. INIT
+/// brings the rest.
+pub(crate) fn generic(family: Family) -> Vec<(String, String)> {
+    let mut env = vec![
+        ("PATH", PROGRAMS),
+        ("LD_LIBRARY_PATH", LIBRARIES),
+        ("LANG", "en_US.UTF-8"),
+        ("TZ", ":UTC"),
+    ];
+    if family == Family::Nodejs {
+        // Node adds it to its search path when it starts; INIT's value is added after it.
+        env.push(("NODE_PATH", "/var/runtime/node_modules"));
+    }
+    env.into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
 /// The whole environment of a fresh process. The function's own variables win, except over the names that the API refuses
 /// to set anyway.
 pub(crate) fn build(facts: &FunctionFacts, log_stream: &str) -> Vec<(String, String)> {

@@ -68,12 +68,38 @@ pub struct Ran {
     pub reply: Reply,
     /// From the call being sent to the reply.
     pub handler: Duration,
+    /// When the reply was there.
+    pub ended: Instant,
     /// How long it was allowed to take.
     pub limit: Duration,
     /// What the instance printed since the last call.
     pub log: Vec<u8>,
     /// Highest memory so far, in bytes; sampled at most once a second.
     pub memory_peak: u64,
+}
+
+/// Where an instance came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// From the stock of what is kept ready.
+    Warm,
+    /// From nothing.
+    Fresh,
+}
+
+/// How an instance came to be, and what its stages took.
+#[derive(Debug, Clone, Copy)]
+pub struct Birth {
+    /// From where.
+    pub from: Origin,
+    /// Building its sandbox.
+    pub sandbox: Duration,
+    /// Giving it code, limits and network, and executing its program.
+    pub code: Duration,
+    /// From there to the runtime's first word.
+    pub runtime: Duration,
+    /// Loading the handler.
+    pub init: Duration,
 }
 
 /// A live instance.
@@ -84,8 +110,7 @@ pub struct Instance {
     pub(crate) log: LogPipe,
     pub(crate) spec: Arc<LaunchSpec>,
     pub(crate) log_stream: String,
-    built: Duration,
-    pub(crate) init: Duration,
+    pub(crate) birth: Birth,
     begun: Instant,
     until: Instant,
     memory_peak: u64,
@@ -106,7 +131,7 @@ impl Instance {
         log: LogPipe,
         spec: Arc<LaunchSpec>,
         log_stream: String,
-        built: Duration,
+        birth: Birth,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -115,8 +140,7 @@ impl Instance {
             log,
             spec,
             log_stream,
-            built,
-            init: Duration::ZERO,
+            birth,
             begun: now,
             until: now,
             memory_peak: 0,
@@ -129,9 +153,9 @@ impl Instance {
         &self.log_stream
     }
 
-    /// Time to build the sandbox, and from there to the handler being loaded.
-    pub fn start_times(&self) -> (Duration, Duration) {
-        (self.built, self.init)
+    /// How it came to be.
+    pub fn birth(&self) -> Birth {
+        self.birth
     }
 
     /// Whether its process still runs.
@@ -182,13 +206,19 @@ impl Instance {
     /// Waits for what comes of the call that is out; may be dropped and called again.
     pub async fn resume(&mut self) -> Ran {
         let reply = self.wait().await;
-        let handler = self.begun.elapsed();
+        let ended = Instant::now();
+        let handler = ended.saturating_duration_since(self.begun);
         self.log.drain();
+        if !matches!(reply, Reply::Answer(_) | Reply::Error(_)) {
+            // Its last figure: what ended it may have been just that.
+            self.sampled = None;
+        }
         self.sample();
         let limit = self.until.saturating_duration_since(self.begun);
         Ran {
             reply,
             handler,
+            ended,
             limit,
             log: self.log.take(),
             memory_peak: self.memory_peak,
@@ -300,8 +330,14 @@ impl Instance {
         self.log = log;
         let exec = exec_spec(config, &self.spec, &self.log_stream);
         self.sandbox.exec(exec, Stdio { output, channel }).await?;
-        self.built = begun.elapsed();
-        match self.initialise(config.init_limit).await {
+        self.birth = Birth {
+            from: Origin::Fresh,
+            sandbox: Duration::ZERO,
+            code: begun.elapsed(),
+            runtime: Duration::ZERO,
+            init: Duration::ZERO,
+        };
+        match self.initialise(config.init_limit, None).await {
             Ok(()) => Ok(Launched::Ready(self)),
             Err(failure) => Ok(self.into_failure(failure).await),
         }
@@ -309,7 +345,7 @@ impl Instance {
 
     pub(crate) async fn into_failure(mut self, failure: InitFailure) -> Launched {
         self.log.drain();
-        let (log, init, log_stream) = (self.log.take(), self.init, self.log_stream.clone());
+        let (log, init, log_stream) = (self.log.take(), self.birth.init, self.log_stream.clone());
         self.destroy().await;
         Launched::Failed {
             failure,

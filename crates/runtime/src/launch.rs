@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flint_model::runtime::{Family, RuntimeId};
 use flint_sandbox::spec::{Bind, ClaimSpec, ExecSpec, Exit, Limits, Network, PrepareSpec, Root};
-use flint_sandbox::{Launcher, Stdio};
+use flint_sandbox::{Launcher, Sandbox, Stdio};
 
 use crate::bootstrap::{self, INSIDE};
 use crate::channel::{Channel, Heard};
-use crate::instance::{Instance, Link};
+use crate::instance::{Birth, Instance, Link, Origin};
 use crate::log_pipe::LogPipe;
 use crate::runtime_api::RuntimeApi;
+use crate::warm::{Claimed, Warm};
 use crate::{Config, Error, Served, environment};
 
 /// What the process and its environment are told about the function.
@@ -53,6 +54,8 @@ pub struct LaunchSpec {
     pub facts: FunctionFacts,
     /// The unpacked, verified package on this host.
     pub package: PathBuf,
+    /// What is shown beside the package: layers, artefacts.
+    pub binds: Vec<Bind>,
     /// Limits.
     pub limits: Limits,
     /// Network class.
@@ -96,90 +99,98 @@ pub enum Launched {
     },
 }
 
+/// Open files of each process of an instance.
+pub const OPEN_FILES: u32 = 1_024;
+/// Processes and threads of an instance, as on Lambda.
+pub const PROCESSES: u32 = 1_024;
+
+/// A sandbox in which the program runs and knows, or is about to be told, what it serves.
+struct Started {
+    /// What building the sandbox took.
+    built: Duration,
+    sandbox: Sandbox,
+    link: Link,
+    log: LogPipe,
+    /// The environment that INIT brings, for a program that was started before it was known.
+    late: Option<Vec<(String, String)>>,
+}
+
 impl Instance {
-    /// Builds a sandbox, starts the runtime in it and waits for the handler to be loaded.
+    /// Starts an instance, from `warm` where there is one of its class, and waits for the handler to be loaded.
     pub async fn launch(
         launcher: &Launcher,
         config: &Config,
         spec: &Arc<LaunchSpec>,
         log_stream: String,
+        warm: Option<Warm>,
     ) -> Result<Launched, Error> {
         let begun = Instant::now();
-        let failed = |failure, log_stream| {
+        let failed = |failure, log, log_stream| {
             Ok(Launched::Failed {
                 failure,
-                log: Vec::new(),
-                init: Duration::ZERO,
+                log,
+                init: begun.elapsed(),
                 log_stream,
             })
         };
-        let framed = is_framed(spec);
-        if !framed && !spec.package.join("bootstrap").is_file() {
-            return failed(InitFailure::NoBootstrap, log_stream);
+        if !is_framed(spec) && !spec.package.join("bootstrap").is_file() {
+            return failed(InitFailure::NoBootstrap, Vec::new(), log_stream);
         }
-        let parked = launcher.prepare(prepare_spec(config, spec)).await?;
-        let (log, output) = LogPipe::new(config.log_bytes)?;
-        let (link, channel) = if framed {
-            let (channel, theirs) = Channel::pair()?;
-            (Some(Link::Framed(channel)), Some(theirs))
+        let from = if warm.is_some() {
+            Origin::Warm
         } else {
-            (None, None)
+            Origin::Fresh
         };
-        let exec = exec_spec(config, spec, &log_stream);
-        let binds = vec![Bind {
-            source: spec.package.clone(),
-            target: "/var/task".into(),
-        }];
-        let claim = ClaimSpec {
-            binds,
-            limits: at_full_speed(&spec.limits),
-            exec,
-        };
-        let mut sandbox = match launcher.claim(parked, claim, Stdio { output, channel }).await {
-            Ok(sandbox) => sandbox,
+        let started = match start(launcher, config, spec, &log_stream, warm).await {
+            Ok(started) => started,
             // The function names its program (a wrapper, a bootstrap): that it cannot be run is the function's failure.
-            Err(error @ flint_sandbox::Error::Exec { .. }) => {
+            Err(Error::Sandbox(error @ flint_sandbox::Error::Exec { .. })) => {
                 let log = format!("{error}\n").into_bytes();
-                let (failure, init) = (InitFailure::NotExecutable, begun.elapsed());
-                return Ok(Launched::Failed {
-                    failure,
-                    log,
-                    init,
-                    log_stream,
-                });
+                return failed(InitFailure::NotExecutable, log, log_stream);
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
-        let link = match link {
-            Some(link) => link,
-            None => {
-                let listener = sandbox.take_runtime_api_listener().ok_or_else(|| {
-                    Error::Io(std::io::Error::other(
-                        "the sandbox handed out no Runtime API listener",
-                    ))
-                })?;
-                listener.set_nonblocking(true)?;
-                Link::Api(RuntimeApi::serve(tokio::net::TcpListener::from_std(listener)?))
-            }
+        let birth = Birth {
+            from,
+            sandbox: started.built,
+            code: begun.elapsed().saturating_sub(started.built),
+            runtime: Duration::ZERO,
+            init: Duration::ZERO,
         };
-        let built = begun.elapsed();
-        let mut instance = Instance::new(sandbox, link, log, Arc::clone(spec), log_stream, built);
-        match instance.initialise(config.init_limit).await {
+        let Started {
+            built: _,
+            sandbox,
+            link,
+            log,
+            late,
+        } = started;
+        let mut instance = Instance::new(sandbox, link, log, Arc::clone(spec), log_stream, birth);
+        match instance.initialise(config.init_limit, late.as_deref()).await {
             Ok(()) => Ok(Launched::Ready(Box::new(instance))),
             Err(failure) => Ok(instance.into_failure(failure).await),
         }
     }
 
     /// Sends INIT and waits for READY, at most `limit`.
-    pub(crate) async fn initialise(&mut self, limit: Duration) -> Result<(), InitFailure> {
+    pub(crate) async fn initialise(
+        &mut self,
+        limit: Duration,
+        late: Option<&[(String, String)]>,
+    ) -> Result<(), InitFailure> {
         let begun = Instant::now();
         if let Link::Framed(channel) = &mut self.link {
-            let body = init_body(&self.spec.facts, &self.log_stream);
+            let body = init_body(&self.spec.facts, &self.log_stream, late);
             // A process that died at once is found by the wait below.
             let _ = channel.init(&body).await;
         }
         let heard = tokio::time::timeout(limit, self.hear_init()).await;
-        self.init = begun.elapsed();
+        let spoke = match &self.link {
+            Link::Framed(channel) => channel.greeted_at().unwrap_or(begun),
+            Link::Api(_) => begun,
+        };
+        // A runtime that was waiting spoke long before.
+        self.birth.runtime = spoke.saturating_duration_since(begun);
+        self.birth.init = begun.elapsed().saturating_sub(self.birth.runtime);
         self.log.drain();
         match heard {
             Ok(Heard::Ready) => {
@@ -194,6 +205,85 @@ impl Instance {
             Err(_) => Err(InitFailure::TimedOut(limit)),
         }
     }
+}
+
+/// Claims what is warm, or builds and starts from nothing.
+async fn start(
+    launcher: &Launcher,
+    config: &Config,
+    spec: &LaunchSpec,
+    log_stream: &str,
+    warm: Option<Warm>,
+) -> Result<Started, Error> {
+    let mut binds = vec![Bind {
+        source: spec.package.clone(),
+        target: "/var/task".into(),
+    }];
+    binds.extend(spec.binds.iter().cloned());
+    let limits = at_full_speed(&spec.limits);
+    let begun = Instant::now();
+    let claimed = match warm {
+        Some(warm) => Some(warm.claim(launcher, &binds, &limits).await),
+        None => None,
+    };
+    let parked = match claimed {
+        Some(Ok(Claimed::Parked(parked))) => parked,
+        Some(Ok(Claimed::Running {
+            sandbox,
+            channel,
+            log,
+        })) => {
+            return Ok(Started {
+                built: Duration::ZERO,
+                sandbox,
+                link: Link::Framed(*channel),
+                log: *log,
+                late: Some(environment::build(&spec.facts, log_stream)),
+            });
+        }
+        None => {
+            launcher
+                .prepare(prepare_spec(config, spec.served.as_ref(), spec.network))
+                .await?
+        }
+        Some(Err(error)) => {
+            // It may have died while it was kept; what is wrong with the version itself shows below again.
+            tracing::warn!(%error, "a warm sandbox could not be claimed; starting from nothing");
+            launcher
+                .prepare(prepare_spec(config, spec.served.as_ref(), spec.network))
+                .await?
+        }
+    };
+    let built = begun.elapsed();
+    let (log, output) = LogPipe::new(config.log_bytes)?;
+    let (framed, channel) = if is_framed(spec) {
+        let (channel, theirs) = Channel::pair()?;
+        (Some(Link::Framed(channel)), Some(theirs))
+    } else {
+        (None, None)
+    };
+    let exec = exec_spec(config, spec, log_stream);
+    let claim = ClaimSpec { binds, limits, exec };
+    let mut sandbox = launcher.claim(parked, claim, Stdio { output, channel }).await?;
+    let link = match framed {
+        Some(link) => link,
+        None => {
+            let listener = sandbox.take_runtime_api_listener().ok_or_else(|| {
+                Error::Io(std::io::Error::other(
+                    "the sandbox handed out no Runtime API listener",
+                ))
+            })?;
+            listener.set_nonblocking(true)?;
+            Link::Api(RuntimeApi::serve(tokio::net::TcpListener::from_std(listener)?))
+        }
+    };
+    Ok(Started {
+        built,
+        sandbox,
+        link,
+        log,
+        late: None,
+    })
 }
 
 /// The limits while the handler is being loaded: a whole CPU's share and no cap, as on Lambda. A small function's start would
@@ -211,8 +301,8 @@ pub(crate) fn is_framed(spec: &LaunchSpec) -> bool {
     spec.served.is_some()
 }
 
-fn prepare_spec(config: &Config, spec: &LaunchSpec) -> PrepareSpec {
-    let (root, binds) = match &spec.served {
+pub(crate) fn prepare_spec(config: &Config, served: Option<&Served>, network: Network) -> PrepareSpec {
+    let (root, binds) = match served {
         Some(served) => {
             let source = config.bootstrap_dir.join(folder(served.interpreter.family));
             (
@@ -227,8 +317,8 @@ fn prepare_spec(config: &Config, spec: &LaunchSpec) -> PrepareSpec {
     };
     PrepareSpec {
         root,
-        network: spec.network,
-        runtime_api: !is_framed(spec),
+        network,
+        runtime_api: served.is_none(),
         binds,
     }
 }
@@ -259,7 +349,7 @@ pub(crate) fn exec_spec(config: &Config, spec: &LaunchSpec, log_stream: &str) ->
 }
 
 /// How an interpreter runs its bootstrap.
-fn command(config: &Config, served: &Served) -> Vec<String> {
+pub(crate) fn command(config: &Config, served: &Served) -> Vec<String> {
     let interpreter = &served.interpreter;
     let mut argv = vec![interpreter.exec.clone()];
     if interpreter.family == Family::Nodejs {
@@ -280,8 +370,8 @@ fn command(config: &Config, served: &Served) -> Vec<String> {
     argv
 }
 
-fn init_body(facts: &FunctionFacts, log_stream: &str) -> Vec<u8> {
-    let body = serde_json::json!({
+fn init_body(facts: &FunctionFacts, log_stream: &str, late: Option<&[(String, String)]>) -> Vec<u8> {
+    let mut body = serde_json::json!({
         "protocol": crate::frame::PROTOCOL,
         "handler": facts.handler,
         "task_root": "/var/task",
@@ -292,5 +382,11 @@ fn init_body(facts: &FunctionFacts, log_stream: &str) -> Vec<u8> {
         "log_group": facts.log_group,
         "log_stream": log_stream,
     });
+    if let Some(late) = late {
+        let env = late
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().into()));
+        body["env"] = serde_json::Value::Object(env.collect());
+    }
     body.to_string().into_bytes()
 }

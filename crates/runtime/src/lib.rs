@@ -17,9 +17,11 @@ mod log_pipe;
 mod registered;
 pub mod root;
 mod runtime_api;
+mod warm;
 
 pub use config::Config;
 pub use discover::{Catalog, Interpreter, RuntimeRow, Served};
 pub use error::Error;
-pub use instance::{Call, Instance, Ran, Reply};
-pub use launch::{FunctionFacts, InitFailure, LaunchSpec, Launched};
+pub use instance::{Birth, Call, Instance, Origin, Ran, Reply};
+pub use launch::{FunctionFacts, InitFailure, LaunchSpec, Launched, OPEN_FILES, PROCESSES};
+pub use warm::{LaunchClass, Warm};

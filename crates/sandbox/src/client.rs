@@ -17,8 +17,8 @@ use tokio::sync::{oneshot, watch};
 use crate::error::{Error, Result};
 use crate::launcher::{LauncherProcess, Swept};
 use crate::report::HostReport;
-use crate::sandbox::{Parked, Sandbox, Status, Stdio};
-use crate::spec::{ClaimSpec, ExecSpec, Exit, PrepareSpec};
+use crate::sandbox::{Parked, Sandbox, Status, Stdio, Warm};
+use crate::spec::{Bind, ClaimSpec, ExecSpec, Exit, Limits, PrepareSpec};
 use crate::sys;
 use crate::wire::{self, Ask, Done, MAX_PACKET, Notice, Request, Welcome};
 
@@ -115,6 +115,37 @@ impl Launcher {
             limits,
         };
         sandbox.start(ask, &exec, stdio).await?;
+        Ok(sandbox)
+    }
+
+    /// Starts a program that knows no function in a parked sandbox, with a share of CPU and numbers of files and processes
+    /// from `limits`. On failure the sandbox is destroyed.
+    ///
+    /// # Errors
+    /// When the program cannot be executed.
+    pub async fn warm(&self, parked: Parked, limits: Limits, exec: ExecSpec, stdio: Stdio) -> Result<Warm> {
+        let warm = Warm::of(parked);
+        let sandbox = warm.sandbox().id();
+        warm.sandbox()
+            .start(Ask::Warm { sandbox, limits }, &exec, stdio)
+            .await?;
+        Ok(warm)
+    }
+
+    /// Claims a sandbox whose program runs already: gives it code, limits and network. On failure it is destroyed.
+    ///
+    /// # Errors
+    /// When a source is missing, a limit is refused, or the program has ended.
+    pub async fn adopt(&self, warm: Warm, binds: Vec<Bind>, limits: Limits) -> Result<Sandbox> {
+        let sandbox = warm.into_sandbox();
+        let id = sandbox.id();
+        sandbox
+            .adopt(Ask::Adopt {
+                sandbox: id,
+                binds,
+                limits,
+            })
+            .await?;
         Ok(sandbox)
     }
 

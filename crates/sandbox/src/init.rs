@@ -74,7 +74,7 @@ fn prepare<'s>(socket: &'s OwnedFd, birth: &Birth<'_>) -> Result<Init<'s>> {
         rustix::fs::Mode::empty(),
     )
     .map_err(|error| Error::build("open the mount namespace", error))?;
-    let fence = fence::plan(&birth.spec.root)?;
+    let fence = fence::plan()?;
     lock(socket, birth.filters)?;
     let mut fds = vec![namespace.as_fd()];
     fds.extend(listener.as_ref().map(AsFd::as_fd));

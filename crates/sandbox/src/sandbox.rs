@@ -37,6 +37,12 @@ pub struct Parked {
     body: Body,
 }
 
+/// A parked sandbox in which a program runs already that knows no function yet.
+#[derive(Debug)]
+pub struct Warm {
+    sandbox: Sandbox,
+}
+
 /// A sandbox that serves one function version until it is destroyed.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -110,6 +116,11 @@ impl Parked {
         self.body.listener.take().map(TcpListener::from)
     }
 
+    /// Whether its init still lives, as far as the launcher has told: else it cannot be claimed any more.
+    pub fn is_alive(&self) -> bool {
+        !self.body.status.borrow().ended
+    }
+
     /// Resolves when its init has died, such as from a want of memory on the host: it cannot be claimed any more.
     pub async fn ended(&self) {
         let mut status = self.body.status.clone();
@@ -125,9 +136,52 @@ impl Parked {
     }
 }
 
+impl Warm {
+    pub(crate) fn of(parked: Parked) -> Self {
+        Self {
+            sandbox: Sandbox::of(parked),
+        }
+    }
+
+    pub(crate) fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    pub(crate) fn into_sandbox(self) -> Sandbox {
+        self.sandbox
+    }
+
+    /// Whether its program still runs, as far as the launcher has told: else it cannot be adopted.
+    pub fn is_running(&self) -> bool {
+        self.sandbox.is_running()
+    }
+
+    /// Waits for the end of its program.
+    pub async fn exited(&self) -> Exit {
+        self.sandbox.exited().await
+    }
+
+    /// What it has used so far.
+    pub fn usage(&self) -> Usage {
+        self.sandbox.usage()
+    }
+
+    /// Destroys it and waits until nothing of it remains.
+    ///
+    /// # Errors
+    /// When the launcher is gone.
+    pub async fn destroy(self) -> Result<()> {
+        self.sandbox.destroy().await
+    }
+}
+
 impl Sandbox {
     pub(crate) fn of(parked: Parked) -> Self {
         Self { body: parked.body }
+    }
+
+    pub(crate) async fn adopt(&self, ask: Ask) -> Result<()> {
+        self.body.link.ask(ask, &[], &[]).await.map(drop)
     }
 
     pub(crate) async fn start(&self, ask: Ask, exec: &ExecSpec, stdio: Stdio) -> Result<()> {

@@ -67,7 +67,7 @@ pub struct Limits {
 }
 
 /// A program to run inside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ExecSpec {
     /// Program (absolute path inside) and its arguments.
     pub argv: Vec<String>,

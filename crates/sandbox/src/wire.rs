@@ -54,6 +54,17 @@ pub(crate) enum Ask {
         binds: Vec<Bind>,
         limits: Limits,
     },
+    /// Starts a program in a parked sandbox that knows no function yet. Tail and descriptors as with `Claim`.
+    Warm {
+        sandbox: u64,
+        limits: Limits,
+    },
+    /// Claims a sandbox whose program runs already.
+    Adopt {
+        sandbox: u64,
+        binds: Vec<Bind>,
+        limits: Limits,
+    },
     /// Tail and descriptors as with `Claim`.
     Exec {
         sandbox: u64,

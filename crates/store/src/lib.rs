@@ -87,7 +87,7 @@ impl Store {
         self.inner.writer.changes()
     }
 
-    /// Number of the last committed change, now.
+    /// Number of the last change that a reader of the store may have seen; its commit may still be under way.
     pub fn last_change(&self) -> i64 {
         self.inner.writer.last_change()
     }

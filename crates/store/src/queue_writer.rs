@@ -4,6 +4,9 @@
 //! share one. Each runs under its own SAVEPOINT: one that fails leaves no trace and does not harm its neighbours. Answers
 //! go out after the commit, never before. Guarantees order: commands of one caller take effect in the order awaited.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -21,25 +24,35 @@ type Job = Box<dyn FnOnce(&Connection) -> (bool, Answer) + Send>;
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
     changes: watch::Receiver<i64>,
+    /// The change that the commit under way will make the last: readers may see it before it is announced.
+    coming: Arc<AtomicI64>,
 }
 
 impl Writer {
     pub(crate) fn start(connection: Connection, queue_length: usize) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(queue_length);
-        let (announce, changes) = watch::channel(crate::changes::last(&connection)?);
+        let last = crate::changes::last(&connection)?;
+        let (announce, changes) = watch::channel(last);
+        let coming = Arc::new(AtomicI64::new(last));
+        let told = Arc::clone(&coming);
         std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || work(&connection, queue, &announce))
+            .spawn(move || work(&connection, queue, &announce, &told))
             .map_err(|source| Error::io(std::path::Path::new("store-writer"), source))?;
-        Ok(Self { jobs, changes })
+        Ok(Self {
+            jobs,
+            changes,
+            coming,
+        })
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<i64> {
         self.changes.clone()
     }
 
+    /// Number of the last change that a reader may have seen.
     pub(crate) fn last_change(&self) -> i64 {
-        *self.changes.borrow()
+        (*self.changes.borrow()).max(self.coming.load(Ordering::Acquire))
     }
 
     pub(crate) async fn run<T, F>(&self, command: F) -> Result<T>
@@ -65,13 +78,19 @@ impl Writer {
     }
 }
 
-fn work(connection: &Connection, mut queue: mpsc::Receiver<Job>, announce: &watch::Sender<i64>) {
+fn work(
+    connection: &Connection,
+    mut queue: mpsc::Receiver<Job>,
+    announce: &watch::Sender<i64>,
+    coming: &AtomicI64,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
-        let (answers, failed) = commit_batch(connection, &mut batch);
+        let (answers, failed) = commit_batch(connection, &mut batch, coming);
         // Announced before the answers go out: who has an answer can wait until a follower has caught up with it.
         if let Ok(last) = crate::changes::last(connection) {
             announce.send_if_modified(|seq| std::mem::replace(seq, last) != last);
+            coming.store(last, Ordering::Release);
         }
         for answer in answers {
             answer(failed.clone());
@@ -80,7 +99,11 @@ fn work(connection: &Connection, mut queue: mpsc::Receiver<Job>, announce: &watc
 }
 
 /// Runs and commits a batch; returns how to answer its callers, and the commit's error if it failed.
-fn commit_batch(connection: &Connection, batch: &mut Vec<Job>) -> (Vec<Answer>, Option<String>) {
+fn commit_batch(
+    connection: &Connection,
+    batch: &mut Vec<Job>,
+    coming: &AtomicI64,
+) -> (Vec<Answer>, Option<String>) {
     let begun = connection.execute_batch("BEGIN IMMEDIATE");
     let mut answers = Vec::with_capacity(batch.len());
     for job in batch.drain(..) {
@@ -93,6 +116,9 @@ fn commit_batch(connection: &Connection, batch: &mut Vec<Job>) -> (Vec<Answer>, 
         };
         let _ = connection.execute_batch(end);
         answers.push(answer);
+    }
+    if let Ok(last) = crate::changes::last(connection) {
+        coming.store(last, Ordering::Release);
     }
     let outcome = begun.and_then(|()| connection.execute_batch("COMMIT"));
     let failed = outcome.err().map(|error| {

@@ -23,6 +23,17 @@ struct OutcomeLabel {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OriginLabel {
+    /// `warm` or `fresh`.
+    origin: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabel {
+    stage: &'static str,
+}
+
 /// Upper edges of the duration buckets, in seconds: from 0.1 ms, each a little over twice the last, to 15 minutes.
 const EDGES: [f64; 16] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0,
@@ -47,6 +58,10 @@ pub struct Metrics {
     pub instances: Gauge,
     /// Invocations being run.
     pub running: Gauge,
+    starts: Family<OriginLabel, Counter>,
+    start_stages: Family<StageLabel, Histogram, fn() -> Histogram>,
+    /// Sandboxes and generic runtimes kept ready.
+    pub warm: Gauge,
     /// Log records dropped because the disk was too slow.
     pub logs_dropped: Gauge,
 }
@@ -69,6 +84,19 @@ impl Default for Metrics {
         let init = Durations::new_with_constructor(histogram);
         let throttled = Family::default();
         let (instances, running, logs_dropped) = (Gauge::default(), Gauge::default(), Gauge::default());
+        let (starts, warm) = (Family::default(), Gauge::default());
+        registry.register(
+            "starts",
+            "Instances started, by what they were started from",
+            starts.clone(),
+        );
+        let start_stages = Family::new_with_constructor(histogram as fn() -> Histogram);
+        registry.register(
+            "start_stage_seconds",
+            "Time of calls that started an instance, by stage",
+            start_stages.clone(),
+        );
+        registry.register("warm", "Sandboxes and generic runtimes kept ready", warm.clone());
         registry.register("invocations", "Invocations by outcome", invocations.clone());
         registry.register(
             "invocation_duration_seconds",
@@ -101,6 +129,9 @@ impl Default for Metrics {
             throttled,
             instances,
             running,
+            starts,
+            start_stages,
+            warm,
             logs_dropped,
         }
     }
@@ -124,6 +155,20 @@ impl Metrics {
             throttled: self.throttled.get_or_create_owned(&label),
             duration: self.duration.get_or_create_owned(&label),
             init: self.init.get_or_create_owned(&label),
+        }
+    }
+
+    /// An instance is started, from the warm stock or from nothing.
+    pub fn started(&self, warm: bool) {
+        let origin = if warm { "warm" } else { "fresh" };
+        self.starts.get_or_create_owned(&OriginLabel { origin }).inc();
+    }
+
+    /// A call that started an instance has ended; where its time went.
+    pub fn start_took(&self, stages: &[(&'static str, Duration)]) {
+        for (stage, took) in stages {
+            let histogram = self.start_stages.get_or_create_owned(&StageLabel { stage });
+            histogram.observe(took.as_secs_f64());
         }
     }
 

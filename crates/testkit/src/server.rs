@@ -83,6 +83,17 @@ impl Server {
         Ok(Lambda::new(&self.address, credentials))
     }
 
+    /// A value of `/metrics`, by its name with labels; `None` when it is not there.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let token = std::fs::read_to_string(self.folder.path().join("token")).ok()?;
+        let bearer = format!("Bearer {}", token.trim());
+        let url = format!("http://{}/metrics", self.address);
+        let mut answer = ureq::get(&url).header("authorization", &bearer).call().ok()?;
+        let text = answer.body_mut().read_to_string().ok()?;
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+    }
+
     /// Ends the server as a crash would: SIGKILL, no warning.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;

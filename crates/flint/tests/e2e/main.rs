@@ -9,6 +9,7 @@ mod life;
 mod misbehaviour;
 mod ordinary;
 mod outcomes;
+mod warm;
 
 use flint_testkit::Server;
 

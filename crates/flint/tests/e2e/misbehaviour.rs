@@ -164,7 +164,7 @@ fn each_misbehaviour_has_one_right_outcome_and_neighbours_are_untouched() {
 
 #[test]
 fn daemons_are_gone_with_their_instance() {
-    let server = server(&["--set", "engine.idle_timeout_ms=50"]);
+    let server = server(&["--set", "engine.idle_timeout_ms=50", "--set", "warm.memory_mb=0"]);
     let lambda = server.lambda().unwrap();
     lambda
         .create("bad", "python3.11", "app.handler", &[("app.py", APP)], &json!({}))

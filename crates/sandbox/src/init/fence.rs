@@ -10,26 +10,20 @@ use landlock::{
 };
 
 use crate::error::{Error, Result};
-use crate::spec::Root;
 
 /// A fence that is planned and not yet entered.
 #[derive(Debug)]
 pub(super) struct Fence(RulesetCreated);
 
-/// Plans the fence for a root.
-pub(super) fn plan(root: &Root) -> Result<Option<Fence>> {
-    let rules = rules(root).map_err(|error| Error::build("plan the Landlock rules", to_io(&error)))?;
+/// Plans the fence.
+pub(super) fn plan() -> Result<Option<Fence>> {
+    let rules = rules().map_err(|error| Error::build("plan the Landlock rules", to_io(&error)))?;
     Ok(Some(Fence(rules)))
 }
 
-fn rules(root: &Root) -> std::result::Result<RulesetCreated, RulesetError> {
+fn rules() -> std::result::Result<RulesetCreated, RulesetError> {
     let abi = ABI::V6;
     let read = AccessFs::from_read(abi);
-    let readable: &[&str] = match root {
-        Root::HostUsr => &["/usr", "/etc", "/var", "/opt"],
-        // A root folder is all its own: whatever is in it was put there to be read.
-        Root::Folder(_) => &["/"],
-    };
     let files = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir;
     let own = AccessFs::from_all(abi) & !AccessFs::MakeChar & !AccessFs::MakeBlock;
     Ruleset::default()
@@ -38,9 +32,8 @@ fn rules(root: &Root) -> std::result::Result<RulesetCreated, RulesetError> {
         .scope(Scope::AbstractUnixSocket | Scope::Signal)?
         .create()?
         .set_compatibility(CompatLevel::BestEffort)
-        .add_rules(path_beneath_rules(readable, read))?
-        // So that `/` can be listed; and late mounts in other places have a parent with a rule.
-        .add_rules(path_beneath_rules(["/"], AccessFs::ReadDir))?
+        // The root is all its own: what is in it was put there to be read. And it is the parent of late mounts such as /opt.
+        .add_rules(path_beneath_rules(["/"], read))?
         .add_rules(path_beneath_rules(["/proc"], files))?
         .add_rules(path_beneath_rules(["/tmp", "/dev/shm"], own))?
         .add_rules(path_beneath_rules(

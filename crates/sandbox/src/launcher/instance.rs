@@ -40,6 +40,8 @@ pub(super) struct Instance {
     /// Its mount namespace, from `Ready` on.
     pub(super) namespace: Option<OwnedFd>,
     pub(super) limits: Option<Limits>,
+    /// It serves a function version from here on, and never another.
+    pub(super) claimed: bool,
     /// Readable when the kernel runs out of memory for it (cgroup v1 only).
     pub(super) oom_event: Option<OwnedFd>,
     /// The kernel's count of kills when the current program was started.
@@ -69,6 +71,7 @@ impl Instance {
             state,
             namespace: None,
             limits: None,
+            claimed: false,
             oom_event,
             oom_before: 0,
             kills: Vec::new(),
@@ -81,7 +84,7 @@ impl Instance {
         let Some(limits) = &self.limits else {
             return Err(Error::State {
                 id: self.id,
-                reason: "it is not claimed yet".to_owned(),
+                reason: "it has no limits yet".to_owned(),
             });
         };
         self.oom_before = self.group.paths.oom_kills();

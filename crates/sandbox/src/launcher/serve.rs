@@ -14,6 +14,7 @@ use super::instance::{Instance, State};
 use super::setup::Parts;
 use super::{birth, late};
 use crate::error::{Error, Result};
+use crate::spec::{Bind, Limits};
 use crate::wire::{self, Ask, Done, MAX_PACKET, Notice, Request};
 
 const CONTROL: u64 = 0;
@@ -157,24 +158,18 @@ impl Server {
                 sandbox,
                 binds,
                 limits,
-            } => {
-                let home = &self.parts.namespace;
-                instance(&mut self.live, sandbox).and_then(|it| {
-                    let Some(inside) = it.namespace.as_ref().filter(|_| it.state == State::Parked) else {
-                        return Err(Error::State {
-                            id: sandbox,
-                            reason: "it is not parked".to_owned(),
-                        });
-                    };
-                    late::mount(inside, home, &binds, limits.tmp)?;
-                    it.group.paths.limit(&limits)?;
-                    if let Some(egress) = &self.parts.egress {
-                        egress.open(sandbox)?;
-                    }
-                    it.limits = Some(limits);
-                    it.run(req, tail, fds)
-                })
-            }
+            } => self
+                .fit(sandbox, State::Parked, &binds, limits)
+                .and_then(|it| it.run(req, tail, fds)),
+            Ask::Warm { sandbox, limits } => self.warm(req, sandbox, limits, tail, fds),
+            Ask::Adopt {
+                sandbox,
+                binds,
+                limits,
+            } => self
+                .fit(sandbox, State::Running, &binds, limits)
+                .map(|_| ())
+                .map(|()| self.answer(req, Ok(Done::Plain))),
             Ask::Exec { sandbox } => instance(&mut self.live, sandbox).and_then(|it| match it.state {
                 State::Idle => it.run(req, tail, fds),
                 _ => Err(Error::State {
@@ -192,6 +187,40 @@ impl Server {
         if let Err(error) = result {
             self.answer(req, Err(error));
         }
+    }
+
+    /// Gives a sandbox that is in `state` and knows no function yet what it needs for one: mounts, limits, network.
+    fn fit(&mut self, id: u64, state: State, binds: &[Bind], limits: Limits) -> Result<&mut Instance> {
+        let it = instance(&mut self.live, id)?;
+        let unclaimed = it.state == state && !it.claimed;
+        let Some(inside) = it.namespace.as_ref().filter(|_| unclaimed) else {
+            return Err(Error::State {
+                id,
+                reason: format!("it is claimed already, or not {state:?}"),
+            });
+        };
+        late::mount(inside, &self.parts.namespace, binds, limits.tmp)?;
+        it.group.paths.limit(&limits)?;
+        if let Some(egress) = &self.parts.egress {
+            egress.open(id)?;
+        }
+        it.claimed = true;
+        it.limits = Some(limits);
+        Ok(it)
+    }
+
+    /// Starts a program that knows no function. Its share of CPU is limited, its memory not yet: it runs our own code only.
+    fn warm(&mut self, req: u64, id: u64, limits: Limits, tail: &[u8], fds: &[OwnedFd]) -> Result<()> {
+        let it = instance(&mut self.live, id)?;
+        if it.state != State::Parked {
+            return Err(Error::State {
+                id,
+                reason: "it is not parked".to_owned(),
+            });
+        }
+        it.group.paths.share_cpu(limits.cpu_millis, limits.cpu_cap)?;
+        it.limits = Some(limits);
+        it.run(req, tail, fds)
     }
 
     fn prepare(&mut self, req: u64, spec: &crate::spec::PrepareSpec) -> Result<()> {
