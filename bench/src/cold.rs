@@ -1,7 +1,8 @@
-//! Cold starts with nothing waiting: request sent → response read of a function that has no instance, against the bare
-//! runtime's own start outside of any sandbox, in turn with it.
+//! Cold starts: request sent → response read of a function that has no instance. With the stock at its usual size, from an
+//! open-loop run (`stock`); with `--empty-pool` against the bare runtime's own start outside of any sandbox, in turn with it.
 
 mod bare;
+mod stock;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,12 +21,15 @@ use crate::target::{Binaries, Language, payload};
 /// Flags of the cold verb.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// No runtime is waiting in a pool; the only kind so far, so it is on in any case.
+    /// Nothing is kept ready: every start is from nothing.
     #[arg(long)]
     empty_pool: bool,
-    /// Functions of each runtime, each called once.
-    #[arg(long, default_value_t = 20)]
-    samples: usize,
+    /// Functions of each runtime, each called once; 20 with an empty pool and 150 else.
+    #[arg(long)]
+    samples: Option<usize>,
+    /// First calls per second, at Poisson intervals.
+    #[arg(long, default_value_t = 8.0)]
+    rate: f64,
 }
 
 /// What is started.
@@ -46,10 +50,19 @@ impl Kind {
 
 /// The verb.
 pub(crate) fn run(args: &Args, binaries: &Binaries, report: &mut Report) -> Result<()> {
+    if args.empty_pool {
+        empty(args.samples.unwrap_or(20), binaries, report)
+    } else {
+        stock::run(args.samples.unwrap_or(150), args.rate, binaries, report)
+    }
+}
+
+/// Every start from nothing.
+fn empty(samples_of_each: usize, binaries: &Binaries, report: &mut Report) -> Result<()> {
     let mut slot = Slot::reserve()?;
     let folder = tempfile::tempdir()?;
     flint_runtime::bootstrap::install(folder.path())?;
-    let server = crate::warm::server(binaries)?;
+    let server = crate::warm::server_with(binaries, &["--set", "warm.memory_mb=0"])?;
     let lambda = server.lambda()?;
     for kind in [
         Kind::Language(Language::Python),
@@ -57,7 +70,7 @@ pub(crate) fn run(args: &Args, binaries: &Binaries, report: &mut Report) -> Resu
         Kind::Provided,
     ] {
         let mut samples = Samples::new()?;
-        for number in 0..=args.samples {
+        for number in 0..=samples_of_each {
             let name = format!("cold-{}-{number}", kind.name());
             create(&lambda, kind, &name, &binaries.provided)?;
             // The first of each kind reads the interpreter from the disk: it is not counted.
@@ -65,9 +78,6 @@ pub(crate) fn run(args: &Args, binaries: &Binaries, report: &mut Report) -> Resu
             sample(kind, &name, &lambda, binaries, folder.path(), &mut slot, counted)?;
         }
         samples.show(report, kind);
-    }
-    if !args.empty_pool {
-        report.note("no runtime waits in a pool yet: these are starts from nothing");
     }
     footprint(&server, report);
     Ok(())
@@ -79,6 +89,8 @@ struct Samples {
     framed: Loaded,
     plain: Loaded,
     sandbox: Loaded,
+    code: Loaded,
+    runtime: Loaded,
     init: Loaded,
 }
 
@@ -90,6 +102,8 @@ impl Samples {
             framed: empty()?,
             plain: empty()?,
             sandbox: empty()?,
+            code: empty()?,
+            runtime: empty()?,
             init: empty()?,
         })
     }
@@ -120,12 +134,21 @@ impl Samples {
                 Goal::None,
             );
         }
+        let stages = [
+            ("sandbox", &self.sandbox),
+            ("code", &self.code),
+            ("runtime", &self.runtime),
+            ("init", &self.init),
+        ];
+        let parts: Vec<_> = stages
+            .iter()
+            .map(|(name, took)| format!("{name} {:.2}", ms(took, 0.5)))
+            .collect();
+        let rest: f64 = ms(&self.ours, 0.5) - stages.iter().map(|(_, took)| ms(took, 0.5)).sum::<f64>();
+        let parts = parts.join(", ");
         report.note(format!(
-            "{}: sandbox {:.2} ms, init {:.2} ms, all else {:.2} ms (p50, told by the server)",
-            kind.name(),
-            ms(&self.sandbox, 0.5),
-            ms(&self.init, 0.5),
-            ms(&self.ours, 0.5) - ms(&self.sandbox, 0.5) - ms(&self.init, 0.5)
+            "{}: {parts}, all else {rest:.2} ms (p50, told by the server)",
+            kind.name()
         ));
     }
 }
@@ -164,6 +187,8 @@ fn sample(
         samples.framed.record(framed);
         plain.into_iter().for_each(|took| samples.plain.record(took));
         samples.sandbox.record(part(&answer.timing, "sandbox"));
+        samples.code.record(part(&answer.timing, "code"));
+        samples.runtime.record(part(&answer.timing, "runtime"));
         samples.init.record(part(&answer.timing, "init"));
     }
     Ok(())

@@ -71,7 +71,12 @@ impl Floor {
 
 /// A server with nothing special.
 pub(crate) fn server(binaries: &Binaries) -> Result<Server> {
-    Server::start(&binaries.flint, &[])
+    server_with(binaries, &[])
+}
+
+/// A server with settings of its own.
+pub(crate) fn server_with(binaries: &Binaries, arguments: &[&str]) -> Result<Server> {
+    Server::start(&binaries.flint, arguments)
 }
 
 /// One and many callers of one address, gathered over the turns.

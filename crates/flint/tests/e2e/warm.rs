@@ -33,7 +33,6 @@ fn stocked(server: &Server, count: f64) {
             "the stock stays at {:?}",
             server.metric("flint_warm")
         );
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -223,6 +222,5 @@ fn nothing_is_kept_for_runtimes_that_no_function_uses() {
     let until = Instant::now() + Duration::from_secs(10);
     while flint_testkit::descendants(server.pid()).len() > 1 {
         assert!(Instant::now() < until, "parked sandboxes stay");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
