@@ -360,7 +360,10 @@ async function load(root, name) {
 }
 
 function initialise(init) {
-  Object.assign(process.env, init.env);
+  // Only what differs: the mere assignment of TZ costs 15 ms.
+  Object.keys(init.env || {}).forEach((name) => {
+    if (process.env[name] !== init.env[name]) process.env[name] = init.env[name];
+  });
   fn = init;
   fn.memory_text = String(init.memory_mb || process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE || '');
   patchConsole();
@@ -592,5 +595,20 @@ process.on('unhandledRejection', (reason) => {
   fatal('Unhandled Promise Rejection', new Fault('UnhandledPromiseRejection', String(reason), reason), 128);
 });
 
+/** A process that is started before its function is known does what the first call would be the first to do. */
+function warmUp() {
+  util = require('util');
+  require('path');
+  require('url');
+  require('module');
+  util.format('%s %j', 'a', { a: [1] }, new Error('b').stack, new Date().toISOString(), new Date().getTimezoneOffset());
+  JSON.parse(JSON.stringify({ a: [1, 'b', null] }));
+  fs.existsSync('/var/task/index.js');
+  Promise.resolve().then(() => Buffer.from('a').toString());
+  traceOf(String(new Error('c').stack));
+}
+
+if (process.env.FLINT_START === 'generic') warmUp();
+delete process.env.FLINT_START;
 sendText(HELLO, 0, 0, '{"protocol":1,"runtime":"node' + process.versions.node + '"}');
 open();

@@ -25,7 +25,9 @@ impl Engine {
         self.inner.starting.fetch_add(1, Ordering::Relaxed);
         self.inner.tasks.spawn(async move {
             let grant = engine.launch(&version, counted).await;
-            engine.inner.starting.fetch_sub(1, Ordering::Relaxed);
+            if engine.inner.starting.fetch_sub(1, Ordering::Relaxed) == 1 {
+                engine.inner.stock.look();
+            }
             if let Some(unwanted) = version.pool.started(grant) {
                 engine.discard(unwanted);
             }

@@ -162,11 +162,7 @@ impl Stock {
         if state.closed {
             return Vec::new();
         }
-        let mut spent: u64 = state
-            .shelves
-            .values()
-            .map(|shelf| shelf.held() as u64 * cost(shelf))
-            .sum();
+        let mut spent: u64 = state.shelves.values().map(held_memory).sum();
         let mut begun = Vec::new();
         while state.building < BUILDS {
             let base = self.config.base;
@@ -207,10 +203,20 @@ impl Stock {
         None
     }
 
-    /// What is more than wanted, and what died.
+    /// What is more than wanted, what died, and one of the class that holds the most when another lacks its base for want of
+    /// room.
     fn surplus(&self, now: Instant) -> Vec<Warm> {
         let mut state = self.lock();
         let mut out = Vec::new();
+        let spent: u64 = state.shelves.values().map(held_memory).sum();
+        let base = self.config.base;
+        let room = self.config.memory.saturating_sub(spent);
+        let starved = |shelf: &Shelf| shelf.held() < base.min(shelf.wanted(base, now)) && cost(shelf) > room;
+        if state.shelves.values().any(starved) {
+            let rich = state.shelves.values_mut().filter(|shelf| shelf.held() > base);
+            let richest = rich.max_by_key(|shelf| held_memory(shelf));
+            out.extend(richest.and_then(|shelf| shelf.ready.pop()));
+        }
         for shelf in state.shelves.values_mut() {
             let wanted = shelf.wanted(self.config.base, now);
             let (alive, dead): (Vec<_>, Vec<_>) = std::mem::take(&mut shelf.ready)
@@ -238,6 +244,10 @@ impl Stock {
 
 fn cost(shelf: &Shelf) -> u64 {
     if shelf.cost == 0 { USUAL_COST } else { shelf.cost }
+}
+
+fn held_memory(shelf: &Shelf) -> u64 {
+    shelf.held() as u64 * cost(shelf)
 }
 
 impl Engine {

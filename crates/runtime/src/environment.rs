@@ -21,6 +21,8 @@ pub(crate) fn generic(family: Family) -> Vec<(String, String)> {
         ("LD_LIBRARY_PATH", LIBRARIES),
         ("LANG", "en_US.UTF-8"),
         ("TZ", ":UTC"),
+        // Tells the bootstrap that it has time; gone before any code of a user runs.
+        ("FLINT_START", "generic"),
     ];
     if family == Family::Nodejs {
         // Node adds it to its search path when it starts; INIT's value is added after it.

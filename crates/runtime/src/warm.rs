@@ -158,11 +158,11 @@ impl Warm {
         }
     }
 
-    /// Memory it holds, in bytes; 0 where nobody counts.
+    /// Memory of its own, in bytes; 0 where nobody counts.
     pub fn memory(&self) -> u64 {
         match &self.stage {
             Stage::Parked(_) => 0,
-            Stage::Running { warm, .. } => warm.usage().memory_peak,
+            Stage::Running { warm, .. } => warm.usage().memory_own,
         }
     }
 

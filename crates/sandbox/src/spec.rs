@@ -104,6 +104,8 @@ pub struct Exit {
 pub struct Usage {
     /// Highest memory seen, in bytes (0 when no memory controller is available).
     pub memory_peak: u64,
+    /// Memory of its own that it holds now, in bytes: what is not a copy of a file.
+    pub memory_own: u64,
     /// CPU time of all its processes, in microseconds.
     pub cpu_micros: u64,
 }

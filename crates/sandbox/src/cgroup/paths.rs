@@ -142,12 +142,21 @@ impl Paths {
             Version::V1 => number(memory.dir.join("memory.max_usage_in_bytes")),
             Version::V2 => number(memory.dir.join("memory.peak")),
         });
+        let memory_own = self.memory.as_ref().map_or(0, |memory| {
+            let name = if memory.version == Version::V1 {
+                "rss"
+            } else {
+                "anon"
+            };
+            keyed(&memory.dir.join("memory.stat"), name)
+        });
         let cpu_micros = self.account.as_ref().map_or(0, |account| match account.version {
             Version::V1 => number(account.dir.join("cpuacct.usage")) / 1000,
             Version::V2 => keyed(&account.dir.join("cpu.stat"), "usage_usec"),
         });
         Usage {
             memory_peak,
+            memory_own,
             cpu_micros,
         }
     }
@@ -257,11 +266,13 @@ mod tests {
         .unwrap();
         fs::write(folder.path().join("cpu.stat"), "usage_usec 1234\nuser_usec 1\n").unwrap();
         fs::write(folder.path().join("memory.peak"), "4096\n").unwrap();
+        fs::write(folder.path().join("memory.stat"), "anon_thp 1\nanon 2048\n").unwrap();
         assert_eq!(paths.oom_kills(), 2);
         assert_eq!(
             paths.usage(),
             Usage {
                 memory_peak: 4096,
+                memory_own: 2048,
                 cpu_micros: 1234
             }
         );
