@@ -6,7 +6,7 @@ use flint_api::settings::{
     TracingConfig, Variables,
 };
 use flint_api::time;
-use flint_model::config::{NetworkMode, PackageType};
+use flint_model::config::{Mode, NetworkMode, PackageType};
 use flint_model::reference::function_arn;
 use flint_model::version::{LastUpdate, State};
 use flint_model::{Function, Version};
@@ -117,6 +117,9 @@ pub(crate) fn listed(
             NetworkMode::Egress => "egress".to_owned(),
             NetworkMode::Host => "host".to_owned(),
         }),
+        flint_mode: (config.mode == Mode::Web).then(|| "web".to_owned()),
+        flint_concurrency: config.concurrency,
+        flint_min_warm: Some(config.min_warm).filter(|kept| *kept > 0),
         kept: config.kept.clone(),
         ..FunctionConfiguration::default()
     }

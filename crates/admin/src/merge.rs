@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flint_api::function::Configuration;
 use flint_api::settings::VpcConfig;
-use flint_model::config::{LoggingConfig, NetworkMode, PackageType};
+use flint_model::config::{LoggingConfig, Mode, NetworkMode, PackageType};
 use flint_model::runtime::RuntimeId;
 use flint_model::{AccountId, VersionConfig};
 use serde_json::{Value, json};
@@ -35,6 +35,9 @@ pub(crate) fn defaults(name: &str) -> VersionConfig {
         dead_letter: None,
         kept: BTreeMap::new(),
         network: None,
+        mode: Mode::Event,
+        concurrency: None,
+        min_warm: 0,
     }
 }
 
@@ -72,6 +75,16 @@ pub(crate) fn members(config: &mut VersionConfig, given: Configuration, tenant: 
         Some(_) => config.network = None,
         None => {}
     }
+    match given.flint_mode.as_deref() {
+        Some("web") => config.mode = Mode::Web,
+        Some(_) => config.mode = Mode::Event,
+        None => {}
+    }
+    if let Some(calls) = given.flint_concurrency {
+        // Zero takes the choice back.
+        config.concurrency = u32::try_from(calls).ok().filter(|calls| *calls > 0);
+    }
+    number(&mut config.min_warm, given.flint_min_warm);
     if let Some(letter) = given.dead_letter_config {
         config.dead_letter = letter.target_arn.filter(|arn| !arn.is_empty());
     }

@@ -86,6 +86,15 @@ pub struct Configuration {
     /// Flint's own: `none`, `egress` or `host`; `default` takes the server's default again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_network: Option<String>,
+    /// Flint's own: `event` or `web`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_mode: Option<String>,
+    /// Flint's own: calls that one instance may run at once; 0 takes the mode's own number again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_concurrency: Option<i64>,
+    /// Flint's own: instances kept ready, whatever the demand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_min_warm: Option<i64>,
 }
 
 /// Body of CreateFunction.
@@ -235,6 +244,15 @@ pub struct FunctionConfiguration {
     /// Flint's own: the network that was chosen, when one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_network: Option<String>,
+    /// Flint's own: `web` for a web function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_mode: Option<String>,
+    /// Flint's own: calls that one instance may run at once, when that was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_concurrency: Option<u32>,
+    /// Flint's own: instances kept ready, when that was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_min_warm: Option<u32>,
     /// Members that are kept and returned as they are (`VpcConfig`, `FileSystemConfigs`, `KMSKeyArn`, …).
     #[serde(flatten)]
     pub kept: BTreeMap<String, Value>,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flint_model::config::Mode;
 use flint_model::{Invocation, Outcome};
 use flint_runtime::Call;
 
@@ -21,6 +22,9 @@ impl Engine {
     pub async fn invoke(&self, invocation: Invocation) -> Result<Outcome, Error> {
         let begun = Instant::now();
         let target = self.resolve(&invocation).await?;
+        if target.version.version.config.mode == Mode::Web {
+            return Err(Error::OtherMode("it is a web function; send it HTTP requests"));
+        }
         let permit = self.admit(&target, &invocation).await?;
         let grant = self.lease(&target.version, invocation.deadline).await?;
         let facts = Facts::new(&target, &invocation, begun);
@@ -39,7 +43,7 @@ impl Engine {
         self.resolve(invocation).await
     }
 
-    async fn admit(&self, target: &Target, invocation: &Invocation) -> Result<Permit, Error> {
+    pub(crate) async fn admit(&self, target: &Target, invocation: &Invocation) -> Result<Permit, Error> {
         if self.is_stopping() {
             return Err(Error::Stopping);
         }

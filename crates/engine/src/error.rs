@@ -22,6 +22,9 @@ pub enum Error {
     /// The version cannot be invoked in its state.
     #[error("the function is currently in the following state: {0}; retry when it is Active")]
     NotReady(&'static str),
+    /// The function takes its work in another way.
+    #[error("the function cannot be called like this: {0}")]
+    OtherMode(&'static str),
     /// No room before the wait was over.
     #[error("no room within the concurrency limit ({0:?}) in time; retry with backoff")]
     Throttled(Limit),
@@ -53,6 +56,7 @@ impl Error {
         match self {
             Self::NotFound(_) => Code::NotFound,
             Self::NotReady(_) => Code::NotReady,
+            Self::OtherMode(_) => Code::InvalidParameter,
             Self::Throttled(_) => Code::Throttled,
             Self::DeadlineExceeded(_) => Code::DeadlineExceeded,
             Self::Stopping => Code::ShuttingDown,

@@ -34,21 +34,25 @@ impl Engine {
     }
 
     /// Makes sure that one more instance fits on this host: the one idle for the longest time goes.
-    fn make_room(&self) -> Result<(), Error> {
+    pub(crate) fn make_room(&self) -> Result<(), Error> {
         if self.inner.live.load(Ordering::Relaxed) < self.inner.config.max_instances {
             return Ok(());
         }
         let all = self.inner.snapshot.all();
         let oldest = all
             .iter()
-            .filter_map(|entry| Some((entry.pool.oldest_idle()?, entry)))
+            .filter_map(|entry| Some((entry.pool.oldest_idle().max(entry.crowd.oldest_idle())?, entry)))
             .max_by_key(|(age, _)| *age);
-        match oldest.and_then(|(_, entry)| entry.pool.evict()) {
-            Some(instance) => {
-                self.discard(instance);
-                Ok(())
+        let Some((_, entry)) = oldest else {
+            return Err(Error::Throttled(Limit::Host));
+        };
+        match (entry.pool.evict(), entry.crowd.evict()) {
+            (None, None) => return Err(Error::Throttled(Limit::Host)),
+            (instance, left) => {
+                instance.into_iter().for_each(|instance| self.discard(instance));
+                left.into_iter().for_each(|left| self.stop_shared(left));
             }
-            None => Err(Error::Throttled(Limit::Host)),
         }
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@
 
 mod admission;
 pub mod config;
+mod crowd;
 mod dispatch;
 mod error;
 mod error_document;
@@ -19,6 +20,7 @@ mod snapshot;
 mod start;
 mod stop;
 pub mod warm;
+mod web;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -32,6 +34,7 @@ use tokio_util::task::TaskTracker;
 pub use config::Config;
 pub use error::{Error, Limit};
 pub use resolve::Target;
+pub use web::{Ended, Opened, Session};
 
 /// What the engine works with.
 #[derive(Debug)]

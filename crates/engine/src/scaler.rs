@@ -26,6 +26,9 @@ impl Engine {
                 for instance in version.pool.expired(self.inner.config.idle_timeout) {
                     self.stop_instance(instance);
                 }
+                for left in version.crowd.expired(self.inner.config.idle_timeout, 0) {
+                    self.stop_shared(left);
+                }
             }
         }
     }
@@ -34,6 +37,9 @@ impl Engine {
     pub(crate) fn retire(&self, version: &Arc<VersionEntry>) {
         for instance in version.pool.close() {
             self.stop_instance(instance);
+        }
+        for left in version.crowd.close() {
+            self.stop_shared(left);
         }
     }
 }

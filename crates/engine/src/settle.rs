@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flint_model::outcome::{FunctionError, Timings};
 use flint_model::{Invocation, Outcome, UnixMillis, limits};
-use flint_runtime::{Origin, Ran, Reply};
+use flint_runtime::{Origin, Ran, Reply, Shared};
 use flint_telemetry::{FunctionMetrics, LogRecord};
 
 use crate::pool::{Live, StartFailed};
 use crate::resolve::Target;
 use crate::snapshot::VersionEntry;
+use crate::web::Ended;
 use crate::{Engine, Error, error_document};
 
 /// What is known of an invocation before it runs.
@@ -31,6 +32,11 @@ impl Facts {
             queue: begun.elapsed(),
             log_tail: invocation.log_tail,
         }
+    }
+
+    /// From the arrival to the place in an instance.
+    pub(crate) fn waited(&self) -> Duration {
+        self.queue
     }
 }
 
@@ -112,6 +118,32 @@ pub(crate) fn settle(
         memory_peak,
         log_tail,
     }
+}
+
+/// A call of a web function that is over.
+pub(crate) fn web(
+    engine: &Engine,
+    version: &Arc<VersionEntry>,
+    facts: &Facts,
+    shared: &Shared,
+    fresh: bool,
+    timings: Timings,
+    ended: &Ended,
+) {
+    let report = Report {
+        version,
+        facts,
+        log_stream: shared.log_stream(),
+        log: format!("{}\n", ended.line).into_bytes(),
+        remark: None,
+        timings,
+        start: fresh.then(|| Start {
+            from: shared.birth().from,
+            why: version.why_fresh(),
+        }),
+        memory_peak: shared.memory_peak(),
+    };
+    record(engine, &report, ended.ok && !ended.late);
 }
 
 /// An invocation whose instance could not be started.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use flint_model::config::NetworkMode;
+use flint_model::config::{Mode, NetworkMode};
 use flint_model::runtime::RuntimeId;
 use flint_model::version::{LastUpdate, State};
 use flint_model::{AccountId, Alias, Function, FunctionId, Version, VersionNumber};
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::Engine;
 use crate::admission::Gate;
+use crate::crowd::Crowd;
 use crate::pool::Pool;
 
 /// A version that can be run, with its instances.
@@ -28,6 +29,8 @@ pub(crate) struct VersionEntry {
     pub(crate) name: String,
     pub(crate) version: Version,
     pub(crate) pool: Pool,
+    /// Instances of a web version.
+    pub(crate) crowd: Crowd,
     /// Made at the first invocation: most versions of a large store are never run.
     pub(crate) spec: OnceLock<Launch>,
     pub(crate) metrics: OnceLock<FunctionMetrics>,
@@ -94,11 +97,14 @@ impl Snapshot {
     pub(crate) fn all(&self) -> Vec<Arc<VersionEntry>> {
         let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
         let versions = maps.by_name.values().flat_map(|entry| entry.versions.values());
-        versions.filter(|entry| entry.pool.is_used()).cloned().collect()
+        versions
+            .filter(|entry| entry.pool.is_used() || entry.crowd.is_used())
+            .cloned()
+            .collect()
     }
 
-    /// The kinds of all versions, for the warm stock: runtime and network.
-    pub(crate) fn kinds(&self) -> HashSet<(RuntimeId, Option<NetworkMode>)> {
+    /// The kinds of all versions, for the warm stock: runtime, network, and whether it is a web function.
+    pub(crate) fn kinds(&self) -> HashSet<(RuntimeId, Option<NetworkMode>, bool)> {
         let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
         let versions = maps.by_name.values().flat_map(|entry| entry.versions.values());
         let mut kinds = HashSet::new();
@@ -107,7 +113,7 @@ impl Snapshot {
             if let Some(runtime) = &config.runtime
                 && entry.version.state == State::Active
             {
-                let kind = (runtime.clone(), config.network);
+                let kind = (runtime.clone(), config.network, config.mode == Mode::Web);
                 // Most are known already: no need to keep the copy.
                 kinds.insert(kind);
             }
@@ -238,6 +244,7 @@ fn carry_over(known: Option<&Arc<VersionEntry>>, version: Version, function: &Fu
         name: function.name.clone(),
         version,
         pool: Pool::default(),
+        crowd: Crowd::default(),
         spec: OnceLock::new(),
         metrics: OnceLock::new(),
     })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use flint_model::config::NetworkMode;
+use flint_model::config::{Mode, NetworkMode};
 use flint_model::limits;
 use flint_model::reference::function_arn;
 use flint_model::runtime::{Family, RuntimeId};
@@ -16,22 +16,38 @@ use crate::pool::{Counted, Grant, Handed, Live, StartFailed};
 use crate::snapshot::{Launch, VersionEntry};
 use crate::{Engine, Error};
 
+/// A start that a request waits for: the stock is filled when there is none.
+#[derive(Debug)]
+pub(crate) struct Starting(Engine);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if self.0.inner.starting.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.inner.stock.look();
+        }
+    }
+}
+
 impl Engine {
     /// Starts one instance in the background; its pool hands it to whoever waits first.
     pub(crate) fn start_instance(&self, version: &Arc<VersionEntry>) {
         let (engine, version) = (self.clone(), Arc::clone(version));
         // Counted from here, so that starts under way are seen by whoever makes room for the next.
         let counted = Counted::new(&self.inner.live, &self.inner.parts.metrics);
-        self.inner.starting.fetch_add(1, Ordering::Relaxed);
+        let busy = self.starting();
         self.inner.tasks.spawn(async move {
             let grant = engine.launch(&version, counted).await;
-            if engine.inner.starting.fetch_sub(1, Ordering::Relaxed) == 1 {
-                engine.inner.stock.look();
-            }
+            drop(busy);
             if let Some(unwanted) = version.pool.started(grant) {
                 engine.discard(unwanted);
             }
         });
+    }
+
+    /// Notes that a request waits for a start, until dropped.
+    pub(crate) fn starting(&self) -> Starting {
+        self.inner.starting.fetch_add(1, Ordering::Relaxed);
+        Starting(self.clone())
     }
 
     async fn launch(&self, version: &Arc<VersionEntry>, counted: Counted) -> Grant {
@@ -50,7 +66,7 @@ impl Engine {
         granted(launched, counted)
     }
 
-    fn take_warm(&self, class: &Arc<LaunchClass>) -> Option<Warm> {
+    pub(crate) fn take_warm(&self, class: &Arc<LaunchClass>) -> Option<Warm> {
         let mut dead = Vec::new();
         let warm = self.inner.stock.take(class, &mut dead);
         for gone in dead {
@@ -101,7 +117,7 @@ impl Engine {
     }
 
     /// What to launch for a version; made once.
-    async fn launch_spec(&self, version: &Arc<VersionEntry>) -> Result<Launch, Error> {
+    pub(crate) async fn launch_spec(&self, version: &Arc<VersionEntry>) -> Result<Launch, Error> {
         if let Some(launch) = version.spec.get() {
             return Ok(launch.clone());
         }
@@ -121,6 +137,7 @@ impl Engine {
             limits: self.limits(version),
             network: self.network(config.network),
             served: self.served(runtime)?,
+            web: config.mode == Mode::Web,
         };
         let class = LaunchClass::of(&self.inner.parts.runtime, &spec).map(Arc::new);
         let spec = Arc::new(spec);
@@ -205,7 +222,7 @@ fn granted(launched: Result<Launched, RuntimeError>, counted: Counted) -> Grant 
 }
 
 /// Lambda's form: date, version in brackets, 32 hexadecimal digits.
-fn log_stream_name(version: &str) -> String {
+pub(crate) fn log_stream_name(version: &str) -> String {
     let today = jiff::Timestamp::now().strftime("%Y/%m/%d").to_string();
     format!("{today}/[{version}]{}", random_hex(16))
 }

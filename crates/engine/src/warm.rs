@@ -304,13 +304,14 @@ impl Engine {
     /// The classes of all versions. A version that has to be started directly is taken for one of its runtime's.
     fn classes_in_use(&self) -> HashSet<Arc<LaunchClass>> {
         let kinds = self.inner.snapshot.kinds();
-        let class = |(runtime, network)| {
+        let class = |(runtime, network, web)| {
             let served = self.served(&runtime).ok()?;
             let network = self.network(network);
             Some(Arc::new(LaunchClass::new(
                 &self.inner.parts.runtime,
                 served.as_ref(),
                 network,
+                web,
             )))
         };
         kinds.into_iter().filter_map(class).collect()

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use flint_admin::{Admin, Caller};
 use flint_auth::{Accepts, Authenticator, Body, Request as AuthRequest};
 use flint_engine::Engine;
-use flint_gateway::{Answer, Gateway, Route, aws_error};
+use flint_gateway::{Answer, Gateway, Route, WebAnswer, WebTarget, aws_error};
 use flint_model::{AccountId, Code, limits};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -22,9 +22,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 /// How long a head may take to arrive.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -87,7 +87,7 @@ impl Listener {
     /// Serves until `stop` ends; then connections finish what they are at. Returns why it stopped.
     pub(crate) async fn serve(self, doors: Doors, stop: impl Future<Output = &'static str>) -> &'static str {
         let room = Arc::new(Semaphore::new(self.connections));
-        let graceful = GracefulShutdown::new();
+        let closing = CancellationToken::new();
         // HTTP/1.1 only for now: its head has a time limit from the first moment of a connection, also a silent one.
         let mut builder = http1::Builder::new();
         builder
@@ -101,11 +101,11 @@ impl Listener {
                 let place = Arc::clone(&room).acquire_owned().await;
                 (place, self.socket.accept().await)
             };
-            let (place, stream) = tokio::select! {
+            let (place, stream, peer) = tokio::select! {
                 biased;
                 reason = &mut stop => break reason,
                 (place, accepted) = accepted => match accepted {
-                    Ok((stream, _)) => (place, stream),
+                    Ok((stream, peer)) => (place, stream, peer),
                     Err(error) => {
                         tracing::warn!(%error, "connection cannot be accepted");
                         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -117,24 +117,64 @@ impl Listener {
             let doors = doors.clone();
             let service = service_fn(move |request| {
                 let doors = doors.clone();
-                async move { Ok::<_, Infallible>(doors.answer(request).await) }
+                async move { Ok::<_, Infallible>(doors.answer_any(peer, request).await) }
             });
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
-            let connection = graceful.watch(connection);
+            let connection = builder
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
+            let closing = closing.clone();
             tokio::spawn(async move {
+                tokio::pin!(connection);
                 // What goes wrong on a connection concerns its client alone.
-                let _ = connection.await;
+                tokio::select! {
+                    biased;
+                    _ = connection.as_mut() => {}
+                    () = closing.cancelled() => {
+                        connection.as_mut().graceful_shutdown();
+                        let _ = connection.await;
+                    }
+                }
                 drop(place);
             });
         };
         drop(self.socket);
         // Keep-alive connections end at their next answer; calls under way are waited for by the engine's drain.
-        tokio::spawn(graceful.shutdown());
+        closing.cancel();
         reason
     }
 }
 
 impl Doors {
+    /// A request for a web function streams both ways; all others have bodies that are held whole.
+    async fn answer_any(&self, peer: SocketAddr, request: Request<Incoming>) -> WebAnswer {
+        match WebTarget::of(request.uri().path()) {
+            Some(target) => self.web(peer, target, request).await,
+            None => flint_gateway::plain(self.answer(request).await),
+        }
+    }
+
+    async fn web(&self, peer: SocketAddr, target: WebTarget, request: Request<Incoming>) -> WebAnswer {
+        if !is_plain(request.uri().path()) {
+            let message = "the path has empty, . or .. segments";
+            return flint_gateway::plain(aws_error(Code::NoRoute, message, None));
+        }
+        let (parts, body) = request.into_parts();
+        // A token proves the caller without the body, which may be endless.
+        let caller = {
+            let view = AuthRequest::of(&parts);
+            let now = jiff::Timestamp::now();
+            self.authenticator
+                .authenticate(&view, Body::Bytes(&[]), Accepts::BEARER, now)
+        };
+        if let Err(error) = caller {
+            return flint_gateway::plain(refuse(&error));
+        }
+        let request = Request::from_parts(parts, body);
+        self.gateway
+            .web(self.account.clone(), target, Some(peer), request)
+            .await
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path();
         if !is_plain(path) {

@@ -198,7 +198,7 @@ fn answer(outcome: Outcome) -> Answer {
     answer
 }
 
-fn timing(timings: &Timings) -> String {
+pub(crate) fn timing(timings: &Timings) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(120);
     for (name, took) in timings.stages() {

@@ -1,4 +1,4 @@
-//! HTTP in front of functions: the Invoke API.
+//! HTTP in front of functions: the Invoke API, and requests to web functions.
 //!
 //! Guarantees: a request becomes one `Invocation` or one error; payload bytes pass through untouched; every failure is
 //! mapped in `error.rs` and nowhere else. Leaves to others: who the caller is (settled before), and running the function.
@@ -8,10 +8,12 @@ mod error;
 mod invoke;
 mod json_check;
 mod routes;
+mod web;
 
 pub use config::Config;
 pub use error::aws_error;
 pub use routes::Route;
+pub use web::{BodyError, WebAnswer, WebBody, WebTarget, plain};
 
 use bytes::Bytes;
 use flint_engine::Engine;
@@ -27,6 +29,7 @@ pub type Answer = http::Response<Full<Bytes>>;
 pub struct Gateway {
     config: std::sync::Arc<Config>,
     engine: Engine,
+    connections: web::Connections,
 }
 
 impl Gateway {
@@ -35,6 +38,7 @@ impl Gateway {
         Self {
             config: std::sync::Arc::new(config),
             engine,
+            connections: web::Connections::default(),
         }
     }
 

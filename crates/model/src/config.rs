@@ -27,6 +27,20 @@ pub enum NetworkMode {
     Host,
 }
 
+/// How a function takes its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// A handler is called with one event at a time.
+    #[default]
+    Event,
+    /// It is an HTTP server of its own, listening on `$PORT`.
+    Web,
+}
+
+/// Calls that one instance may run at once, unless configured.
+const WEB_CONCURRENCY: u32 = 80;
+
 /// Where and how logs are written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggingConfig {
@@ -83,4 +97,24 @@ pub struct VersionConfig {
     /// Network of the instances; `None` takes the server's default.
     #[serde(default)]
     pub network: Option<NetworkMode>,
+    /// How it takes its work.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Calls that one instance may run at once; `None` for the mode's own number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Instances kept ready, whatever the demand.
+    #[serde(default)]
+    pub min_warm: u32,
+}
+
+impl VersionConfig {
+    /// Calls that one instance may run at once: one for handlers, 80 for web functions, unless configured.
+    pub fn instance_concurrency(&self) -> u32 {
+        let usual = match self.mode {
+            Mode::Event => 1,
+            Mode::Web => WEB_CONCURRENCY,
+        };
+        self.concurrency.unwrap_or(usual)
+    }
 }

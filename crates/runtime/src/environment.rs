@@ -35,7 +35,7 @@ pub(crate) fn generic(family: Family) -> Vec<(String, String)> {
 
 /// The whole environment of a fresh process. The function's own variables win, except over the names that the API refuses
 /// to set anyway.
-pub(crate) fn build(facts: &FunctionFacts, log_stream: &str) -> Vec<(String, String)> {
+pub(crate) fn build(facts: &FunctionFacts, log_stream: &str, web: bool) -> Vec<(String, String)> {
     let family = facts.runtime.as_ref().and_then(RuntimeId::family);
     let mut env: Vec<(String, String)> = Vec::with_capacity(40);
     let mut set = |name: &str, value: &str| env.push((name.to_owned(), value.to_owned()));
@@ -69,8 +69,28 @@ pub(crate) fn build(facts: &FunctionFacts, log_stream: &str) -> Vec<(String, Str
     set("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000");
     set("_AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1");
     set("_AWS_XRAY_DAEMON_PORT", "2000");
+    if web {
+        set("PORT", &crate::web::PORT.to_string());
+    }
     defaults(facts, family, &mut env);
+    if web {
+        web_defaults(facts, &mut env);
+    }
     env
+}
+
+/// What servers started by hand usually find.
+fn web_defaults(facts: &FunctionFacts, env: &mut Vec<(String, String)>) {
+    // The second: a Python server's lines are to be seen when they are printed.
+    for (name, value) in [("HOME", "/tmp"), ("PYTHONUNBUFFERED", "1")] {
+        if !facts.environment.contains_key(name) {
+            env.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    if !facts.environment.contains_key("PYTHONPATH") {
+        env.retain(|(name, _)| name != "PYTHONPATH");
+        env.push(("PYTHONPATH".to_owned(), "/var/task:/opt/python".to_owned()));
+    }
 }
 
 /// Variables that a function may override.

@@ -304,11 +304,7 @@ impl Instance {
 
     /// How the process ended; one that closed its socket and lives on is killed.
     pub(crate) async fn exit_soon(&mut self) -> Exit {
-        if let Ok(exit) = tokio::time::timeout(EXIT_GRACE, self.sandbox.exited()).await {
-            return exit;
-        }
-        let _ = self.sandbox.kill_processes().await;
-        self.sandbox.exited().await
+        exited_soon(&self.sandbox).await
     }
 
     /// A fresh process in the same sandbox, after its processes were killed: `/tmp` is kept.
@@ -381,6 +377,15 @@ impl Instance {
             self.sampled = Some(Instant::now());
         }
     }
+}
+
+/// How a process ended that is about to; one that goes on is killed.
+pub(crate) async fn exited_soon(sandbox: &Sandbox) -> Exit {
+    if let Ok(exit) = tokio::time::timeout(EXIT_GRACE, sandbox.exited()).await {
+        return exit;
+    }
+    let _ = sandbox.kill_processes().await;
+    sandbox.exited().await
 }
 
 /// Takes our own member `flint` out of an error document, and says whether it announces the end of the process.

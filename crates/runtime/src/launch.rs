@@ -62,6 +62,8 @@ pub struct LaunchSpec {
     pub network: Network,
     /// The interpreter; `None` for `provided`, where the package brings its bootstrap.
     pub served: Option<Served>,
+    /// It is an HTTP server of its own.
+    pub web: bool,
 }
 
 /// Why a handler was not loaded.
@@ -83,9 +85,9 @@ pub enum InitFailure {
 
 /// What a launch came to. A failed init is the function's failure, not the platform's.
 #[derive(Debug)]
-pub enum Launched {
+pub enum Launched<T = Instance> {
     /// Ready for calls.
-    Ready(Box<Instance>),
+    Ready(Box<T>),
     /// Not loaded; what it printed, and how long it took.
     Failed {
         /// Why.
@@ -105,12 +107,13 @@ pub const OPEN_FILES: u32 = 1_024;
 pub const PROCESSES: u32 = 1_024;
 
 /// A sandbox in which the program runs and knows, or is about to be told, what it serves.
-struct Started {
+pub(crate) struct Started {
     /// What building the sandbox took.
-    built: Duration,
-    sandbox: Sandbox,
-    link: Link,
-    log: LogPipe,
+    pub(crate) built: Duration,
+    pub(crate) sandbox: Sandbox,
+    /// None for a web function, which is reached by its port.
+    pub(crate) link: Option<Link>,
+    pub(crate) log: LogPipe,
     /// The environment that INIT brings, for a program that was started before it was known.
     late: Option<Vec<(String, String)>>,
 }
@@ -133,7 +136,7 @@ impl Instance {
                 log_stream,
             })
         };
-        if !is_framed(spec) && !spec.package.join("bootstrap").is_file() {
+        if spec.served.is_none() && !spec.package.join("bootstrap").is_file() {
             return failed(InitFailure::NoBootstrap, Vec::new(), log_stream);
         }
         let from = if warm.is_some() {
@@ -164,6 +167,8 @@ impl Instance {
             log,
             late,
         } = started;
+        let link =
+            link.ok_or_else(|| Error::Io(std::io::Error::other("a web function takes no calls one by one")))?;
         let mut instance = Instance::new(sandbox, link, log, Arc::clone(spec), log_stream, birth);
         match instance.initialise(config.init_limit, late.as_deref()).await {
             Ok(()) => Ok(Launched::Ready(Box::new(instance))),
@@ -208,7 +213,7 @@ impl Instance {
 }
 
 /// Claims what is warm, or builds and starts from nothing.
-async fn start(
+pub(crate) async fn start(
     launcher: &Launcher,
     config: &Config,
     spec: &LaunchSpec,
@@ -236,9 +241,9 @@ async fn start(
             return Ok(Started {
                 built: Duration::ZERO,
                 sandbox,
-                link: Link::Framed(*channel),
+                link: Some(Link::Framed(*channel)),
                 log: *log,
-                late: Some(environment::build(&spec.facts, log_stream)),
+                late: Some(environment::build(&spec.facts, log_stream, false)),
             });
         }
         None => {
@@ -266,7 +271,8 @@ async fn start(
     let claim = ClaimSpec { binds, limits, exec };
     let mut sandbox = launcher.claim(parked, claim, Stdio { output, channel }).await?;
     let link = match framed {
-        Some(link) => link,
+        _ if spec.web => None,
+        Some(link) => Some(link),
         None => {
             let listener = sandbox.take_runtime_api_listener().ok_or_else(|| {
                 Error::Io(std::io::Error::other(
@@ -274,7 +280,8 @@ async fn start(
                 ))
             })?;
             listener.set_nonblocking(true)?;
-            Link::Api(RuntimeApi::serve(tokio::net::TcpListener::from_std(listener)?))
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            Some(Link::Api(RuntimeApi::serve(listener)))
         }
     };
     Ok(Started {
@@ -296,9 +303,9 @@ fn at_full_speed(limits: &Limits) -> Limits {
     }
 }
 
-/// Our own runtimes speak frames; `provided` speaks the Runtime API.
+/// Our own runtimes speak frames; `provided` speaks the Runtime API, and a web function HTTP.
 pub(crate) fn is_framed(spec: &LaunchSpec) -> bool {
-    spec.served.is_some()
+    spec.served.is_some() && !spec.web
 }
 
 pub(crate) fn prepare_spec(config: &Config, served: Option<&Served>, network: Network) -> PrepareSpec {
@@ -334,6 +341,7 @@ fn folder(family: Family) -> &'static str {
 
 pub(crate) fn exec_spec(config: &Config, spec: &LaunchSpec, log_stream: &str) -> ExecSpec {
     let mut argv = match &spec.served {
+        _ if spec.web => crate::web::command(spec),
         Some(served) => command(config, served),
         None => vec!["/var/task/bootstrap".to_owned()],
     };
@@ -343,7 +351,7 @@ pub(crate) fn exec_spec(config: &Config, spec: &LaunchSpec, log_stream: &str) ->
     }
     ExecSpec {
         argv,
-        env: environment::build(&spec.facts, log_stream),
+        env: environment::build(&spec.facts, log_stream, spec.web),
         cwd: "/var/task".into(),
     }
 }

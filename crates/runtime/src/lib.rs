@@ -17,11 +17,14 @@ mod log_pipe;
 mod registered;
 pub mod root;
 mod runtime_api;
+mod shared;
 mod warm;
+mod web;
 
 pub use config::Config;
 pub use discover::{Catalog, Interpreter, RuntimeRow, Served};
 pub use error::Error;
 pub use instance::{Birth, Call, Instance, Origin, Ran, Reply};
 pub use launch::{FunctionFacts, InitFailure, LaunchSpec, Launched, OPEN_FILES, PROCESSES};
+pub use shared::{Printed, Shared};
 pub use warm::{LaunchClass, Warm};

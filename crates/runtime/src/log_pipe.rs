@@ -44,6 +44,11 @@ impl LogPipe {
         }
     }
 
+    /// Whether every writer is gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Collects until every writer is gone.
     pub(crate) async fn rest(&mut self) {
         while !self.closed {

@@ -24,10 +24,11 @@ pub struct LaunchClass {
 
 impl LaunchClass {
     /// The class of what an interpreter, or for `None` the package's own program, serves in a network class.
-    pub fn new(config: &Config, served: Option<&Served>, network: Network) -> Self {
+    /// A web function has no generic start: its program is the user's.
+    pub fn new(config: &Config, served: Option<&Served>, network: Network, web: bool) -> Self {
         Self {
             prepare: launch::prepare_spec(config, served, network),
-            program: served.map(|served| ExecSpec {
+            program: served.filter(|_| !web).map(|served| ExecSpec {
                 argv: launch::command(config, served),
                 env: environment::generic(served.interpreter.family),
                 cwd: "/".into(),
@@ -38,10 +39,12 @@ impl LaunchClass {
     /// The class of a version, or why it has to be started directly.
     pub fn of(config: &Config, spec: &LaunchSpec) -> Result<Self, String> {
         let served = spec.served.as_ref();
-        let fixed = served.and_then(|served| fixed_by_start(spec, &served.interpreter));
+        let fixed = served
+            .filter(|_| !spec.web)
+            .and_then(|served| fixed_by_start(spec, &served.interpreter));
         match fixed {
             Some(name) => Err(format!("{name} is read by a fresh process only")),
-            None => Ok(Self::new(config, served, spec.network)),
+            None => Ok(Self::new(config, served, spec.network, spec.web)),
         }
     }
 }

@@ -47,6 +47,7 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) enum Reply {
     Done,
+    Sockets(Vec<OwnedFd>),
     Parked(Box<Parked>),
 }
 
@@ -98,7 +99,9 @@ impl Launcher {
     pub async fn prepare(&self, spec: PrepareSpec) -> Result<Parked> {
         match self.link.ask(Ask::Prepare(spec), &[], &[]).await? {
             Reply::Parked(parked) => Ok(*parked),
-            Reply::Done => Err(Error::socket(io::Error::from(io::ErrorKind::InvalidData))),
+            Reply::Done | Reply::Sockets(_) => {
+                Err(Error::socket(io::Error::from(io::ErrorKind::InvalidData)))
+            }
         }
     }
 
@@ -274,12 +277,14 @@ async fn listen(shared: Arc<Shared>, link: Weak<Link>, mut child: Child) {
         let Ok(Some(packet)) = packet else { break };
         match packet.head {
             Notice::Answer { req, result } => {
+                let mut fds = packet.fds;
                 let reply = result.map(|done| match done {
                     Done::Plain => Some(Reply::Done),
+                    Done::Sockets => Some(Reply::Sockets(std::mem::take(&mut fds))),
                     Done::Prepared { sandbox, uid, paths } => {
                         let (sender, status) = watch::channel(Status::default());
                         lock(&shared.sandboxes).insert(sandbox, sender);
-                        let listener = packet.fds.into_iter().next();
+                        let listener = std::mem::take(&mut fds).into_iter().next();
                         // Without a link all handles are gone, and the launcher is about to end.
                         let parked = Parked::new(link.upgrade()?, sandbox, uid, paths, status, listener);
                         Some(Reply::Parked(Box::new(parked)))

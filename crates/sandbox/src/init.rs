@@ -161,6 +161,16 @@ impl Init<'_> {
                 sys::kill_all_others();
                 self.reap();
             }
+            Order::Terminate => {
+                if let Some(pid) = self.main.and_then(rustix::process::Pid::from_raw) {
+                    let _ = rustix::process::kill_process(pid, Signal::TERM);
+                }
+            }
+            Order::Sockets { count } => {
+                let made: Vec<OwnedFd> = (0..count).map_while(|_| tcp_socket().ok()).collect();
+                let fds: Vec<_> = made.iter().map(AsFd::as_fd).collect();
+                drop(wire::tell(self.socket, &Word::Sockets, &[], &fds));
+            }
             Order::Run {
                 open_files,
                 processes,
@@ -213,6 +223,18 @@ impl Init<'_> {
             }
         }
     }
+}
+
+/// A socket of this network namespace; whoever connects it stays where it is.
+fn tcp_socket() -> std::io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(rustix::net::socket_with(
+        AddressFamily::INET,
+        SocketType::STREAM,
+        flags,
+        None,
+    )?)
 }
 
 /// Parses the tail of a `Run` order.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::cgroup::Paths;
-use crate::client::Link;
+use crate::client::{Link, Reply};
 use crate::error::{Error, Result};
 use crate::spec::{ExecSpec, Exit, Usage};
 use crate::wire::Ask;
@@ -253,6 +253,19 @@ impl Sandbox {
         .await
     }
 
+    /// Asks its program to end: SIGTERM. It may take its time, or not obey.
+    ///
+    /// # Errors
+    /// When the sandbox has ended.
+    pub async fn terminate(&self) -> Result<()> {
+        let sandbox = self.body.id;
+        self.body
+            .link
+            .ask(Ask::Terminate { sandbox }, &[], &[])
+            .await
+            .map(drop)
+    }
+
     /// Kills every process but the sandbox itself; returns when none is left. Thaws first.
     ///
     /// # Errors
@@ -269,6 +282,25 @@ impl Sandbox {
             )
             .await
             .map(drop)
+    }
+
+    /// TCP sockets of its own network, not connected and not blocking: at most 16 at a time. With them the server reaches
+    /// what listens inside, on its loopback.
+    ///
+    /// # Errors
+    /// When the sandbox has ended, or has no room for another socket.
+    pub async fn sockets(&self, count: u8) -> Result<Vec<OwnedFd>> {
+        let ask = Ask::Sockets {
+            sandbox: self.body.id,
+            count,
+        };
+        match self.body.link.ask(ask, &[], &[]).await? {
+            Reply::Sockets(sockets) if !sockets.is_empty() => Ok(sockets),
+            _ => Err(Error::State {
+                id: self.body.id,
+                reason: "it made no socket: too many are open".to_owned(),
+            }),
+        }
     }
 
     /// What it has used so far.

@@ -23,7 +23,8 @@ use crate::spec::{Bind, Exit, Limits, PrepareSpec};
 
 /// The most one packet may hold: arguments and environment of one program, and then some.
 pub(crate) const MAX_PACKET: usize = 160 * 1024;
-const MAX_FDS: usize = 4;
+/// The most descriptors one packet may carry.
+pub(crate) const MAX_FDS: usize = 16;
 
 /// The first packet of each direction.
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,6 +70,15 @@ pub(crate) enum Ask {
     Exec {
         sandbox: u64,
     },
+    /// Unconnected TCP sockets of the sandbox's own network, at most [`MAX_FDS`].
+    Sockets {
+        sandbox: u64,
+        count: u8,
+    },
+    /// SIGTERM to the program.
+    Terminate {
+        sandbox: u64,
+    },
     Kill {
         sandbox: u64,
     },
@@ -103,6 +113,8 @@ pub(crate) enum Done {
         uid: u32,
         paths: Paths,
     },
+    /// Descriptors: the sockets that were asked for.
+    Sockets,
     Plain,
 }
 
@@ -115,6 +127,12 @@ pub(crate) enum Order {
     Run {
         open_files: u32,
         processes: u32,
+    },
+    /// SIGTERM to the program.
+    Terminate,
+    /// Make TCP sockets.
+    Sockets {
+        count: u8,
     },
     Kill,
 }
@@ -131,6 +149,8 @@ pub(crate) enum Word {
         code: Option<i32>,
         signal: Option<i32>,
     },
+    /// Descriptors: the sockets; none when they cannot be made.
+    Sockets,
     /// All but init are gone.
     Quiet,
 }

@@ -40,6 +40,9 @@ fn config(description: &str) -> VersionConfig {
         dead_letter: None,
         kept: BTreeMap::new(),
         network: None,
+        mode: flint_model::config::Mode::Event,
+        concurrency: None,
+        min_warm: 0,
     }
 }
 

@@ -12,6 +12,7 @@ const SNAP_START: &[&str] = &["PublishedVersions", "None"];
 const PACKAGE_TYPE: &[&str] = &["Zip", "Image"];
 /// Flint's own; `default` takes a choice back.
 const NETWORKS: &[&str] = &["none", "egress", "host", "default"];
+const MODES: &[&str] = &["event", "web"];
 const TRACING: &[&str] = &["Active", "PassThrough"];
 const LOG_FORMAT: &[&str] = &["JSON", "Text"];
 const APPLICATION_LEVEL: &[&str] = &["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
@@ -62,6 +63,9 @@ pub fn configuration(problems: &mut Problems, members: &Configuration) {
     }
     problems.range("ephemeralStorage.size", size, min, max);
     problems.one_of("flintNetwork", members.flint_network.as_deref(), NETWORKS);
+    problems.one_of("flintMode", members.flint_mode.as_deref(), MODES);
+    problems.range("flintConcurrency", members.flint_concurrency, 0, 1_000);
+    problems.range("flintMinWarm", members.flint_min_warm, 0, 1_000);
     let mode = members
         .tracing_config
         .as_ref()

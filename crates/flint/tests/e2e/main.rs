@@ -10,6 +10,7 @@ mod misbehaviour;
 mod ordinary;
 mod outcomes;
 mod warm;
+mod web;
 
 use flint_testkit::Server;
 

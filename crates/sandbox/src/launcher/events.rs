@@ -78,6 +78,12 @@ impl Server {
                 instance.state = State::Idle;
                 (req, Err(error), Vec::new())
             }
+            (Word::Sockets, _) => {
+                let Some(req) = instance.sockets.pop_front() else {
+                    return;
+                };
+                (req, Ok(Done::Sockets), fds.collect())
+            }
             (Word::Exited { code, signal }, _) => {
                 instance.state = State::Idle;
                 let exit = Exit {
@@ -131,6 +137,9 @@ impl Server {
             }
             State::Starting { req } => self.answer(req, Err(Error::Ended { id })),
             State::Parked | State::Running | State::Idle => {}
+        }
+        for req in std::mem::take(&mut instance.sockets) {
+            self.answer(req, Err(Error::Ended { id }));
         }
         for req in std::mem::take(&mut instance.kills) {
             self.answer(req, Ok(Done::Plain));

@@ -3,6 +3,7 @@
 //! Guarantees: knows which of the server's requests wait for which word of the init. Leaves to others: reading sockets and
 //! answering (`serve`).
 
+use std::collections::VecDeque;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -46,6 +47,8 @@ pub(super) struct Instance {
     pub(super) oom_event: Option<OwnedFd>,
     /// The kernel's count of kills when the current program was started.
     oom_before: u64,
+    /// Requests for sockets that wait for them, in order.
+    pub(super) sockets: VecDeque<u64>,
     /// Requests that wait until no process is left.
     pub(super) kills: Vec<u64>,
     /// Requests that wait until the sandbox is gone.
@@ -74,6 +77,7 @@ impl Instance {
             claimed: false,
             oom_event,
             oom_before: 0,
+            sockets: VecDeque::new(),
             kills: Vec::new(),
             destroys: Vec::new(),
         }
@@ -101,6 +105,12 @@ impl Instance {
     /// The kernel has killed a process of it, for want of memory, since the current program was started.
     pub(super) fn oom(&self) -> bool {
         self.group.paths.oom_kills() > self.oom_before
+    }
+
+    /// Has init ask the program to end.
+    pub(super) fn terminate(&self) -> Result<()> {
+        self.thaw();
+        wire::tell(&self.socket, &Order::Terminate, &[], &[]).map_err(|_| Error::Ended { id: self.id })
     }
 
     /// Has init kill every process but itself. Init answers `Quiet`.

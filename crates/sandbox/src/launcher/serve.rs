@@ -15,7 +15,7 @@ use super::setup::Parts;
 use super::{birth, late};
 use crate::error::{Error, Result};
 use crate::spec::{Bind, Limits};
-use crate::wire::{self, Ask, Done, MAX_PACKET, Notice, Request};
+use crate::wire::{self, Ask, Done, MAX_PACKET, Notice, Order, Request};
 
 const CONTROL: u64 = 0;
 const SIGNALS: u64 = 1;
@@ -177,6 +177,16 @@ impl Server {
                     reason: "a program runs already, or none has yet".to_owned(),
                 }),
             }),
+            Ask::Sockets { sandbox, count } => instance(&mut self.live, sandbox).and_then(|it| {
+                let count = count.min(u8::try_from(wire::MAX_FDS).unwrap_or(u8::MAX));
+                wire::tell(&it.socket, &Order::Sockets { count }, &[], &[])
+                    .map_err(|_| Error::Ended { id: sandbox })?;
+                it.sockets.push_back(req);
+                Ok(())
+            }),
+            Ask::Terminate { sandbox } => instance(&mut self.live, sandbox)
+                .and_then(|it| it.terminate())
+                .map(|()| self.answer(req, Ok(Done::Plain))),
             Ask::Kill { sandbox } => instance(&mut self.live, sandbox).and_then(|it| {
                 it.kill_processes()?;
                 it.kills.push(req);

@@ -104,6 +104,9 @@ fn members(project: &Project) -> Configuration {
             variables: Some(variables),
         }),
         flint_network: project.network.clone(),
+        flint_mode: project.mode.clone(),
+        flint_concurrency: project.concurrency,
+        flint_min_warm: project.min_warm,
         ..Configuration::default()
     }
 }

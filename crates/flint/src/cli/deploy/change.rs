@@ -56,6 +56,18 @@ pub(crate) fn between(current: Option<&FunctionConfiguration>, wanted: &Wanted) 
     );
     let network = old(|is| Some(is.flint_network.clone().unwrap_or_else(|| "default".to_owned())));
     compare("network", network, project.network.clone());
+    let mode = old(|is| Some(is.flint_mode.clone().unwrap_or_else(|| "event".to_owned())));
+    compare("mode", mode, project.mode.clone());
+    compare(
+        "concurrency",
+        old(|is| Some(is.flint_concurrency.unwrap_or(0).to_string())),
+        project.concurrency.map(|calls| calls.to_string()),
+    );
+    compare(
+        "min_warm",
+        old(|is| Some(is.flint_min_warm.unwrap_or(0).to_string())),
+        project.min_warm.map(|kept| kept.to_string()),
+    );
     if let Some(variables) = &project.environment {
         let had = current.map(environment).unwrap_or_default();
         let names: std::collections::BTreeSet<_> = had.keys().chain(variables.keys()).collect();

@@ -25,6 +25,12 @@ pub(crate) struct Project {
     pub(crate) timeout: Option<i64>,
     pub(crate) environment: Option<BTreeMap<String, String>>,
     pub(crate) network: Option<String>,
+    /// `event` or `web`.
+    pub(crate) mode: Option<String>,
+    /// Calls that one instance runs at once.
+    pub(crate) concurrency: Option<i64>,
+    /// Instances kept ready.
+    pub(crate) min_warm: Option<i64>,
     pub(crate) alias: Option<String>,
     /// A shell command, run in the project's folder before packing.
     pub(crate) build: Option<String>,
@@ -51,6 +57,15 @@ pub(crate) const MEMBERS: &[(&str, &str)] = &[
         "network",
         "none, egress or host; default for the server's own choice",
     ),
+    (
+        "mode",
+        "event (a handler is called) or web (an HTTP server that listens on $PORT)",
+    ),
+    (
+        "concurrency",
+        "calls that one instance runs at once, 1 to 1000; 0 for the mode's own: 1, or 80 for web",
+    ),
+    ("min_warm", "instances kept ready whatever the demand (0)"),
     ("alias", "the alias that a deploy moves (live)"),
     (
         "build",
@@ -117,6 +132,9 @@ impl Project {
             "timeout" => self.timeout = Some(timeout(&scalar(value)?)?),
             "environment" => self.environment = Some(environment(value)?),
             "network" => self.network = Some(network(&text(value)?)?),
+            "mode" => self.mode = Some(mode(&text(value)?)?),
+            "concurrency" => self.concurrency = Some(count(&scalar(value)?)?),
+            "min_warm" => self.min_warm = Some(count(&scalar(value)?)?),
             "alias" => self.alias = Some(text(value)?),
             "build" => self.build = Some(text(value)?),
             "package" => self.package = Some(package(&text(value)?)?),
@@ -186,6 +204,22 @@ pub(crate) fn timeout(text: &str) -> std::result::Result<i64, String> {
     value
         .filter(|value| (i64::from(least)..=i64::from(most)).contains(value))
         .ok_or_else(|| format!("{text:?} is no time from {least} to {most} seconds"))
+}
+
+/// How a function takes its work.
+pub(crate) fn mode(text: &str) -> std::result::Result<String, String> {
+    match text {
+        "event" | "web" => Ok(text.to_owned()),
+        _ => Err("write event or web".to_owned()),
+    }
+}
+
+/// A number of calls or instances.
+fn count(text: &str) -> std::result::Result<i64, String> {
+    match text.parse() {
+        Ok(number) if (0..=1_000).contains(&number) => Ok(number),
+        _ => Err("write a whole number from 0 to 1000".to_owned()),
+    }
 }
 
 /// A network class.

@@ -1,0 +1,178 @@
+//! An instance that runs many calls at once: a web function's server.
+//!
+//! Guarantees: what it prints is handed on while it runs, in order; when it is stopped it is asked first (SIGTERM) and then
+//! everything of it is gone. Leaves to others: how many calls it gets, and what goes over its connections.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flint_sandbox::{Launcher, Sandbox};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::instance::{Birth, Origin};
+use crate::launch::{self, InitFailure, LaunchSpec, Launched, Started};
+use crate::log_pipe::LogPipe;
+use crate::warm::Warm;
+use crate::web::Port;
+use crate::{Config, Error};
+
+/// Where the text that an instance prints goes: as many lines as came together.
+pub type Printed = mpsc::Sender<Vec<u8>>;
+
+/// A live instance with many callers.
+#[derive(Debug)]
+pub struct Shared {
+    sandbox: Sandbox,
+    port: Port,
+    log_stream: String,
+    birth: Birth,
+    log: JoinHandle<()>,
+}
+
+impl Shared {
+    /// Starts a web function and waits until it accepts connections.
+    ///
+    /// # Errors
+    /// When the platform fails; that the function does not start is in the answer.
+    pub async fn launch(
+        launcher: &Launcher,
+        config: &Config,
+        spec: &Arc<LaunchSpec>,
+        log_stream: String,
+        warm: Option<Warm>,
+        printed: Printed,
+    ) -> Result<Launched<Self>, Error> {
+        let begun = Instant::now();
+        let from = if warm.is_some() {
+            Origin::Warm
+        } else {
+            Origin::Fresh
+        };
+        let started = launch::start(launcher, config, spec, &log_stream, warm).await;
+        let Started {
+            built,
+            sandbox,
+            mut log,
+            ..
+        } = match started {
+            Ok(started) => started,
+            Err(Error::Sandbox(error @ flint_sandbox::Error::Exec { .. })) => {
+                return Ok(Launched::Failed {
+                    failure: InitFailure::NotExecutable,
+                    log: format!("{error}\n").into_bytes(),
+                    init: begun.elapsed(),
+                    log_stream,
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        let code = begun.elapsed().saturating_sub(built);
+        let port = Port::default();
+        let running = Instant::now();
+        let ready = port.ready(&sandbox, &mut log, config.init_limit).await;
+        let init = running.elapsed();
+        log.drain();
+        if let Err(failure) = ready {
+            let text = log.take();
+            if let Err(error) = sandbox.destroy().await {
+                tracing::warn!(%error, "sandbox could not be taken down");
+            }
+            return Ok(Launched::Failed {
+                failure,
+                log: text,
+                init,
+                log_stream,
+            });
+        }
+        let birth = Birth {
+            from,
+            sandbox: built,
+            code,
+            runtime: Duration::ZERO,
+            init,
+        };
+        Ok(Launched::Ready(Box::new(Self {
+            sandbox,
+            port,
+            log_stream,
+            birth,
+            log: tokio::spawn(hand_on(log, printed)),
+        })))
+    }
+
+    /// Its number, unique for the life of the server.
+    pub fn id(&self) -> u64 {
+        self.sandbox.id()
+    }
+
+    /// Name of its log stream.
+    pub fn log_stream(&self) -> &str {
+        &self.log_stream
+    }
+
+    /// How it came to be.
+    pub fn birth(&self) -> Birth {
+        self.birth
+    }
+
+    /// Whether its process still runs.
+    pub fn is_alive(&self) -> bool {
+        self.sandbox.is_running()
+    }
+
+    /// Resolves when its process has ended.
+    pub async fn ended(&self) {
+        self.sandbox.exited().await;
+    }
+
+    /// Highest memory so far, in bytes.
+    pub fn memory_peak(&self) -> u64 {
+        self.sandbox.usage().memory_peak
+    }
+
+    /// A new connection to its server.
+    ///
+    /// # Errors
+    /// When it does not accept one, or has ended.
+    pub async fn connect(&self) -> io::Result<TcpStream> {
+        self.port.connect(&self.sandbox).await
+    }
+
+    /// From here on it has the share of CPU that its memory size buys.
+    pub fn slow_down(&self, spec: &LaunchSpec) {
+        if let Err(error) = self.sandbox.set_cpu(spec.limits.cpu_millis, spec.limits.cpu_cap) {
+            tracing::warn!(%error, "the share of CPU cannot be set; the instance keeps that of its start");
+        }
+    }
+
+    /// Asks it to end and waits at most `grace`; then everything of it is gone.
+    pub async fn stop(self, grace: Duration) {
+        if self.sandbox.terminate().await.is_ok() {
+            let _ = tokio::time::timeout(grace, self.sandbox.exited()).await;
+        }
+        self.destroy().await;
+    }
+
+    /// Ends it at once; returns when nothing of it is left.
+    pub async fn destroy(self) {
+        if let Err(error) = self.sandbox.destroy().await {
+            tracing::warn!(%error, "sandbox could not be taken down");
+        }
+        // Its pipe is closed by now: what it printed last is handed on.
+        drop(self.log.await);
+    }
+}
+
+/// Hands on what is printed until the last writer is gone.
+async fn hand_on(mut log: LogPipe, printed: Printed) {
+    while !log.is_closed() {
+        log.pump().await;
+        let text = log.take();
+        if !text.is_empty() && printed.send(text).await.is_err() {
+            return;
+        }
+    }
+}
