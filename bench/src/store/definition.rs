@@ -39,6 +39,9 @@ pub(crate) fn function(number: usize) -> NewFunction {
         dead_letter: None,
         kept: BTreeMap::new(),
         network: None,
+        mode: flint_model::config::Mode::Event,
+        concurrency: None,
+        min_warm: 0,
     };
     NewFunction {
         tenant: AccountId::from_trusted("000000000000"),

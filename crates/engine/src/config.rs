@@ -19,6 +19,10 @@ pub struct Config {
     pub queue_length: usize,
     /// How long an instance stays without work before it is stopped.
     pub idle_timeout: Duration,
+    /// After how long without work an instance is frozen; zero never does it.
+    pub freeze_after: Duration,
+    /// Share of the host's memory, in thousandths, below which idle instances are given up.
+    pub memory_reserve: u32,
     /// How long an instance may take to stop in good order.
     pub stop_grace: Duration,
     /// Network of functions that do not choose one.
@@ -38,6 +42,8 @@ impl Default for Config {
             queue_wait: Duration::from_secs(1),
             queue_length: 1_000,
             idle_timeout: Duration::from_secs(300),
+            freeze_after: Duration::from_millis(100),
+            memory_reserve: 50,
             stop_grace: Duration::from_millis(500),
             network: Network::None,
             cpu_cap: false,

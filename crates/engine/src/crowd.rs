@@ -86,7 +86,7 @@ impl Crowd {
         let (sender, place) = oneshot::channel();
         state.line.retain(|waiter| !waiter.is_closed());
         state.line.push_back(sender);
-        let start = state.starting * each as usize <= state.line.len() - 1;
+        let start = state.starting * (each as usize) < state.line.len();
         if start {
             state.starting += 1;
         }
@@ -188,11 +188,11 @@ impl Crowd {
         gone
     }
 
-    /// How long the least used instance without calls has been so.
-    pub(crate) fn oldest_idle(&self) -> Option<Duration> {
+    /// Memory of an instance without calls.
+    pub(crate) fn idle_memory(&self) -> Option<u64> {
         let state = self.lock();
-        let idle = state.members.iter().filter(|member| member.busy == 0);
-        idle.map(|member| member.since.elapsed()).max()
+        let idle = state.members.iter().find(|member| member.busy == 0)?;
+        Some(idle.shared.memory())
     }
 
     /// Takes the instance that has been without calls for the longest time.
@@ -217,12 +217,6 @@ impl Crowd {
             .partition(|member| member.busy == 0);
         state.members = busy;
         idle.into_iter().map(left).collect()
-    }
-
-    /// Instances that exist or are being started.
-    pub(crate) fn count(&self) -> usize {
-        let state = self.lock();
-        state.members.iter().filter(|member| !member.ending).count() + state.starting
     }
 
     /// A start without a caller, to keep an instance ready.

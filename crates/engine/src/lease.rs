@@ -14,7 +14,7 @@ impl Engine {
     pub(crate) async fn lease(&self, version: &Arc<VersionEntry>, deadline: Instant) -> Result<Grant, Error> {
         let begun = Instant::now();
         let mut dead = Vec::new();
-        let found = version.pool.take(&mut dead);
+        let found = version.pool.take(&version.habit, &mut dead);
         for instance in dead {
             self.discard(instance);
         }
@@ -33,26 +33,31 @@ impl Engine {
         }
     }
 
-    /// Makes sure that one more instance fits on this host: the one idle for the longest time goes.
+    /// Makes sure that one more instance fits on this host: the idle one that is worth the least goes.
     pub(crate) fn make_room(&self) -> Result<(), Error> {
-        if self.inner.live.load(Ordering::Relaxed) < self.inner.config.max_instances {
-            return Ok(());
+        if self.inner.live.load(Ordering::Relaxed) < self.inner.config.max_instances || self.evict_one() {
+            Ok(())
+        } else {
+            Err(Error::Throttled(Limit::Host))
         }
-        let all = self.inner.snapshot.all();
-        let oldest = all
-            .iter()
-            .filter_map(|entry| Some((entry.pool.oldest_idle().max(entry.crowd.oldest_idle())?, entry)))
-            .max_by_key(|(age, _)| *age);
-        let Some((_, entry)) = oldest else {
-            return Err(Error::Throttled(Limit::Host));
+    }
+
+    /// Gives up the idle instance whose keeping saves the least; false when none is idle.
+    pub(crate) fn evict_one(&self) -> bool {
+        let now = Instant::now();
+        let worth = |entry: &Arc<VersionEntry>| {
+            let memory = entry.pool.idle_memory().or_else(|| entry.crowd.idle_memory())?;
+            Some(entry.habit.worth(now, memory))
         };
-        match (entry.pool.evict(), entry.crowd.evict()) {
-            (None, None) => return Err(Error::Throttled(Limit::Host)),
-            (instance, left) => {
-                instance.into_iter().for_each(|instance| self.discard(instance));
-                left.into_iter().for_each(|left| self.stop_shared(left));
-            }
-        }
-        Ok(())
+        let all = self.inner.snapshot.all();
+        let idle = all.iter().filter_map(|entry| Some((worth(entry)?, entry)));
+        let Some((_, entry)) = idle.min_by(|a, b| a.0.total_cmp(&b.0)) else {
+            return false;
+        };
+        let (instance, left) = (entry.pool.evict(), entry.crowd.evict());
+        let any = instance.is_some() || left.is_some();
+        instance.into_iter().for_each(|instance| self.discard(instance));
+        left.into_iter().for_each(|left| self.stop_shared(left));
+        any
     }
 }

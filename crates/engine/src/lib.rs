@@ -10,6 +10,7 @@ mod crowd;
 mod dispatch;
 mod error;
 mod error_document;
+mod habit;
 mod lease;
 mod pool;
 mod prepare;

@@ -13,6 +13,8 @@ use flint_runtime::{InitFailure, Instance};
 use flint_telemetry::Metrics;
 use tokio::sync::oneshot;
 
+use crate::habit::Habit;
+
 /// An instance that counts as live for as long as it exists, whoever drops it.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -20,19 +22,22 @@ pub(crate) struct Live {
     pub(crate) counted: Counted,
 }
 
-/// One of the instances of this host.
+/// One of the instances of this host, and of its version.
 #[derive(Debug)]
 pub(crate) struct Counted {
     live: Arc<AtomicUsize>,
+    of_version: Arc<AtomicUsize>,
     metrics: Metrics,
 }
 
 impl Counted {
-    pub(crate) fn new(live: &Arc<AtomicUsize>, metrics: &Metrics) -> Self {
+    pub(crate) fn new(live: &Arc<AtomicUsize>, of_version: &Arc<AtomicUsize>, metrics: &Metrics) -> Self {
         live.fetch_add(1, Ordering::Relaxed);
+        of_version.fetch_add(1, Ordering::Relaxed);
         metrics.instances.inc();
         Self {
             live: Arc::clone(live),
+            of_version: Arc::clone(of_version),
             metrics: metrics.clone(),
         }
     }
@@ -41,6 +46,7 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.live.fetch_sub(1, Ordering::Relaxed);
+        self.of_version.fetch_sub(1, Ordering::Relaxed);
         self.metrics.instances.dec();
     }
 }
@@ -100,14 +106,17 @@ pub(crate) enum Found {
 
 impl Pool {
     /// Takes the instance used last, or a place in the line. Instances found dead are handed out for disposal.
-    pub(crate) fn take(&self, dead: &mut Vec<Live>) -> Found {
+    pub(crate) fn take(&self, habit: &Habit, dead: &mut Vec<Live>) -> Found {
+        let now = Instant::now();
         let mut state = self.lock();
         while let Some(idle) = state.idle.pop() {
             if idle.live.instance.is_alive() {
+                habit.reused(now, now.saturating_duration_since(idle.since));
                 return Found::Idle(idle.live);
             }
             dead.push(idle.live);
         }
+        habit.missed(now);
         let (sender, place) = oneshot::channel();
         state.line.retain(|waiter| !waiter.is_closed());
         state.line.push_back(sender);
@@ -173,20 +182,46 @@ impl Pool {
         }
     }
 
-    /// Instances idle for longer than `limit`, and dead ones. The least used lie at the bottom.
-    pub(crate) fn expired(&self, limit: Duration) -> Vec<Live> {
+    /// Instances idle for longer than `limit`, and dead ones. The least used lie at the bottom; `keep` of the others stay
+    /// whatever their age.
+    pub(crate) fn expired(&self, limit: Duration, keep: usize) -> Vec<Live> {
         let mut state = self.lock();
-        let (gone, kept) = std::mem::take(&mut state.idle)
+        let (alive, dead): (Vec<_>, Vec<_>) = std::mem::take(&mut state.idle)
             .into_iter()
-            .partition(|idle| idle.since.elapsed() >= limit || !idle.live.instance.is_alive());
-        state.idle = kept;
-        let gone: Vec<Idle> = gone;
-        gone.into_iter().map(|idle| idle.live).collect()
+            .partition(|idle| idle.live.instance.is_alive());
+        let old = alive
+            .iter()
+            .take_while(|idle| idle.since.elapsed() >= limit)
+            .count();
+        let gone = old.min(alive.len().saturating_sub(keep));
+        let mut alive = alive;
+        state.idle = alive.split_off(gone);
+        alive.into_iter().chain(dead).map(|idle| idle.live).collect()
     }
 
-    /// How long the least used instance has been idle.
-    pub(crate) fn oldest_idle(&self) -> Option<Duration> {
-        self.lock().idle.first().map(|idle| idle.since.elapsed())
+    /// Freezes those that have been idle for longer than `after`.
+    pub(crate) fn freeze_idle(&self, after: Duration) {
+        let mut state = self.lock();
+        for idle in &mut state.idle {
+            if idle.since.elapsed() >= after {
+                idle.live.instance.freeze();
+            }
+        }
+    }
+
+    /// A start without a caller, to keep an instance ready.
+    pub(crate) fn starting(&self) {
+        self.lock().starting += 1;
+    }
+
+    /// How many are idle.
+    pub(crate) fn idle(&self) -> usize {
+        self.lock().idle.len()
+    }
+
+    /// Memory of the least used idle instance.
+    pub(crate) fn idle_memory(&self) -> Option<u64> {
+        self.lock().idle.first().map(|idle| idle.live.instance.memory())
     }
 
     /// Takes the least used idle instance, to make room for another function.

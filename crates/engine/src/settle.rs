@@ -84,6 +84,9 @@ pub(crate) fn settle(
             why: version.why_fresh(),
         }
     });
+    if fresh {
+        version.habit.started(timings.start());
+    }
     // The wait for a start is told as what it was spent on.
     timings.queue = facts.queue.saturating_sub(timings.start());
     timings.reply = ran.ended.elapsed();

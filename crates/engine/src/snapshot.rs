@@ -5,6 +5,7 @@
 //! the code that serves.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use flint_model::config::{Mode, NetworkMode};
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use crate::Engine;
 use crate::admission::Gate;
 use crate::crowd::Crowd;
+use crate::habit::Habit;
 use crate::pool::Pool;
 
 /// A version that can be run, with its instances.
@@ -31,6 +33,11 @@ pub(crate) struct VersionEntry {
     pub(crate) pool: Pool,
     /// Instances of a web version.
     pub(crate) crowd: Crowd,
+    /// Instances of either kind that exist, from the start of their start.
+    pub(crate) instances: Arc<AtomicUsize>,
+    pub(crate) habit: Habit,
+    /// Instances to be kept ready: aliases come and go while the version stays.
+    ready: AtomicUsize,
     /// Made at the first invocation: most versions of a large store are never run.
     pub(crate) spec: OnceLock<Launch>,
     pub(crate) metrics: OnceLock<FunctionMetrics>,
@@ -44,6 +51,11 @@ pub(crate) struct Launch {
 }
 
 impl VersionEntry {
+    /// Instances to be kept ready, whatever the demand.
+    pub(crate) fn wanted_ready(&self) -> usize {
+        self.ready.load(Ordering::Relaxed)
+    }
+
     /// Why its instances never come from the warm stock; unknown before its first start.
     pub(crate) fn why_fresh(&self) -> Option<&str> {
         self.spec.get()?.class.as_ref().err().map(String::as_str)
@@ -121,6 +133,16 @@ impl Snapshot {
         kinds
     }
 
+    /// Versions of which some instances are to be kept ready.
+    pub(crate) fn kept_ready(&self) -> Vec<Arc<VersionEntry>> {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        let versions = maps.by_name.values().flat_map(|entry| entry.versions.values());
+        versions
+            .filter(|entry| entry.wanted_ready() > 0 && entry.version.state == State::Active)
+            .cloned()
+            .collect()
+    }
+
     pub(crate) fn caught_up(&self, seq: i64) {
         self.seen.send_replace(seq);
     }
@@ -149,6 +171,7 @@ impl Snapshot {
                 (version.number, carry_over(known, version, &row.function))
             })
             .collect();
+        say_what_is_kept_ready(&versions, &row.aliases);
         let entry = Arc::new(FunctionEntry {
             function: row.function,
             versions,
@@ -245,9 +268,31 @@ fn carry_over(known: Option<&Arc<VersionEntry>>, version: Version, function: &Fu
         version,
         pool: Pool::default(),
         crowd: Crowd::default(),
+        instances: Arc::default(),
+        habit: Habit::default(),
+        ready: AtomicUsize::new(0),
         spec: OnceLock::new(),
         metrics: OnceLock::new(),
     })
+}
+
+/// Instances are kept ready of the versions that aliases send calls to; without aliases, of `$LATEST`.
+fn say_what_is_kept_ready(versions: &BTreeMap<VersionNumber, Arc<VersionEntry>>, aliases: &[Alias]) {
+    for (number, entry) in versions {
+        let named =
+            |alias: &Alias| alias.version == *number || alias.weights.0.contains_key(&number.to_string());
+        let called = if aliases.is_empty() {
+            *number == VersionNumber::Latest
+        } else {
+            aliases.iter().any(named)
+        };
+        let ready = if called {
+            entry.version.config.min_warm as usize
+        } else {
+            0
+        };
+        entry.ready.store(ready, Ordering::Relaxed);
+    }
 }
 
 fn no_longer_served(old: &FunctionEntry, new: &FunctionEntry) -> Vec<Arc<VersionEntry>> {

@@ -33,7 +33,7 @@ impl Engine {
     pub(crate) fn start_instance(&self, version: &Arc<VersionEntry>) {
         let (engine, version) = (self.clone(), Arc::clone(version));
         // Counted from here, so that starts under way are seen by whoever makes room for the next.
-        let counted = Counted::new(&self.inner.live, &self.inner.parts.metrics);
+        let counted = Counted::new(&self.inner.live, &version.instances, &self.inner.parts.metrics);
         let busy = self.starting();
         self.inner.tasks.spawn(async move {
             let grant = engine.launch(&version, counted).await;

@@ -20,6 +20,8 @@ pub struct Config {
     pub memory: u64,
     /// How many of each class that a version uses are kept without any demand.
     pub base: usize,
+    /// How long a burst is remembered, and as many kept as it took.
+    pub remember: Duration,
 }
 
 impl Default for Config {
@@ -27,12 +29,11 @@ impl Default for Config {
         Self {
             memory: 512 << 20,
             base: 2,
+            remember: Duration::from_secs(60),
         }
     }
 }
 
-/// How long demand is remembered.
-const MEMORY: Duration = Duration::from_secs(60);
 /// Claims within this time are one burst.
 const BURST: Duration = Duration::from_secs(1);
 /// How often the stock is looked over without being asked.
@@ -76,26 +77,26 @@ struct Shelf {
 }
 
 impl Shelf {
-    fn claimed(&mut self, now: Instant) {
+    fn claimed(&mut self, now: Instant, remember: Duration) {
         self.claims.push_back(now);
         while self.claims.front().is_some_and(|at| now - *at > BURST) {
             self.claims.pop_front();
         }
-        let faded = self.peak.1.is_none_or(|at| now - at > MEMORY);
+        let faded = self.peak.1.is_none_or(|at| now - at > remember);
         if faded || self.claims.len() >= self.peak.0 {
             self.peak = (self.claims.len(), Some(now));
         }
     }
 
-    /// How many it should hold: the base, and what the largest burst of the last minute took with a quarter to spare.
-    fn wanted(&self, base: usize, now: Instant) -> usize {
-        let recent = self.peak.1.is_some_and(|at| now - at <= MEMORY);
+    /// How many it should hold: the base, and what the largest remembered burst took with a quarter to spare.
+    fn wanted(&self, config: &Config, now: Instant) -> usize {
+        let recent = self.peak.1.is_some_and(|at| now - at <= config.remember);
         let burst = if recent {
             self.peak.0 + self.peak.0.div_ceil(4)
         } else {
             0
         };
-        if self.used { burst.max(base) } else { 0 }
+        if self.used { burst.max(config.base) } else { 0 }
     }
 
     fn held(&self) -> usize {
@@ -120,7 +121,7 @@ impl Stock {
         let mut state = self.lock();
         let shelf = state.shelves.entry(Arc::clone(class)).or_default();
         shelf.used = true;
-        shelf.claimed(Instant::now());
+        shelf.claimed(Instant::now(), self.config.remember);
         let mut found = None;
         while let Some(warm) = shelf.ready.pop() {
             if warm.is_alive() {
@@ -165,15 +166,14 @@ impl Stock {
         let mut spent: u64 = state.shelves.values().map(held_memory).sum();
         let mut begun = Vec::new();
         while state.building < BUILDS {
-            let base = self.config.base;
             let room = self.config.memory.saturating_sub(spent);
             let lacking = state.shelves.iter_mut().filter(|(_, shelf)| {
                 let rests = shelf.failed.is_some_and(|at| now - at < BACK_OFF);
-                shelf.held() < shelf.wanted(base, now) && cost(shelf) <= room && !rests
+                shelf.held() < shelf.wanted(&self.config, now) && cost(shelf) <= room && !rests
             });
             // The share that is there, in thousandths: an empty shelf comes first.
-            let poorest =
-                lacking.min_by_key(|(_, shelf)| shelf.held() * 1_000 / shelf.wanted(base, now).max(1));
+            let poorest = lacking
+                .min_by_key(|(_, shelf)| shelf.held() * 1_000 / shelf.wanted(&self.config, now).max(1));
             let Some((class, shelf)) = poorest else { break };
             shelf.building += 1;
             spent += cost(shelf);
@@ -211,14 +211,15 @@ impl Stock {
         let spent: u64 = state.shelves.values().map(held_memory).sum();
         let base = self.config.base;
         let room = self.config.memory.saturating_sub(spent);
-        let starved = |shelf: &Shelf| shelf.held() < base.min(shelf.wanted(base, now)) && cost(shelf) > room;
+        let starved =
+            |shelf: &Shelf| shelf.held() < base.min(shelf.wanted(&self.config, now)) && cost(shelf) > room;
         if state.shelves.values().any(starved) {
             let rich = state.shelves.values_mut().filter(|shelf| shelf.held() > base);
             let richest = rich.max_by_key(|shelf| held_memory(shelf));
             out.extend(richest.and_then(|shelf| shelf.ready.pop()));
         }
         for shelf in state.shelves.values_mut() {
-            let wanted = shelf.wanted(self.config.base, now);
+            let wanted = shelf.wanted(&self.config, now);
             let (alive, dead): (Vec<_>, Vec<_>) = std::mem::take(&mut shelf.ready)
                 .into_iter()
                 .partition(Warm::is_alive);
@@ -324,31 +325,33 @@ mod tests {
 
     #[test]
     fn a_burst_is_remembered_with_a_quarter_to_spare_and_forgotten_after_a_minute() {
+        let config = Config::default();
         let mut shelf = Shelf {
             used: true,
             ..Shelf::default()
         };
         let start = Instant::now();
-        assert_eq!(shelf.wanted(2, start), 2);
+        assert_eq!(shelf.wanted(&config, start), 2);
         for n in 0..40 {
-            shelf.claimed(start + Duration::from_millis(n * 10));
+            shelf.claimed(start + Duration::from_millis(n * 10), config.remember);
         }
-        assert_eq!(shelf.wanted(2, start + Duration::from_secs(5)), 50);
-        assert_eq!(shelf.wanted(2, start + Duration::from_secs(100)), 2);
-        shelf.claimed(start + Duration::from_secs(200));
-        assert_eq!(shelf.wanted(2, start + Duration::from_secs(201)), 2);
+        assert_eq!(shelf.wanted(&config, start + Duration::from_secs(5)), 50);
+        assert_eq!(shelf.wanted(&config, start + Duration::from_secs(100)), 2);
+        shelf.claimed(start + Duration::from_secs(200), config.remember);
+        assert_eq!(shelf.wanted(&config, start + Duration::from_secs(201)), 2);
     }
 
     #[test]
     fn claims_spread_over_time_are_no_burst() {
+        let config = Config::default();
         let mut shelf = Shelf {
             used: true,
             ..Shelf::default()
         };
         let start = Instant::now();
         for n in 0..40 {
-            shelf.claimed(start + Duration::from_secs(n * 2));
+            shelf.claimed(start + Duration::from_secs(n * 2), config.remember);
         }
-        assert_eq!(shelf.wanted(2, start + Duration::from_secs(81)), 2);
+        assert_eq!(shelf.wanted(&config, start + Duration::from_secs(81)), 2);
     }
 }

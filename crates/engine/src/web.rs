@@ -108,7 +108,7 @@ impl Engine {
     /// Starts one instance of a web version in the background.
     pub(crate) fn start_shared(&self, version: &Arc<VersionEntry>) {
         let (engine, version) = (self.clone(), Arc::clone(version));
-        let counted = Counted::new(&self.inner.live, &self.inner.parts.metrics);
+        let counted = Counted::new(&self.inner.live, &version.instances, &self.inner.parts.metrics);
         let busy = self.starting();
         self.inner.tasks.spawn(async move {
             let started = engine.launch_shared(&version, counted).await;

@@ -221,9 +221,33 @@ const TABLE: &[Row] = &[
     ),
     Row(
         "engine.idle_timeout_ms",
-        "Milliseconds an instance stays without work (300000)",
+        "Milliseconds an instance stays without work at most; less where its calls are known to come sooner (300000)",
         |s, v| {
             s.engine.idle_timeout = Duration::from_millis(number(v, 0)?);
+            Ok(())
+        },
+    ),
+    Row(
+        "engine.freeze_after_ms",
+        "Milliseconds without work after which an instance is frozen; 0 never (100)",
+        |s, v| {
+            s.engine.freeze_after = Duration::from_millis(number(v, 0)?);
+            Ok(())
+        },
+    ),
+    Row(
+        "engine.memory_reserve",
+        "Thousandths of the host's memory below which idle instances are given up (50)",
+        |s, v| {
+            s.engine.memory_reserve = number(v, 0)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "engine.stop_grace_ms",
+        "Milliseconds an instance may take to end when asked (500)",
+        |s, v| {
+            s.engine.stop_grace = Duration::from_millis(number(v, 0)?);
             Ok(())
         },
     ),
@@ -248,6 +272,14 @@ const TABLE: &[Row] = &[
         "How many of each kind in use are kept ready without demand (2)",
         |s, v| {
             s.engine.warm.base = number(v, 0)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "warm.remember_s",
+        "Seconds for which as many are kept ready as the largest burst took (60)",
+        |s, v| {
+            s.engine.warm.remember = Duration::from_secs(number(v, 0)?);
             Ok(())
         },
     ),

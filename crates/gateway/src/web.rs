@@ -79,7 +79,7 @@ impl Gateway {
         let request_id = RequestId::generate();
         let mut answer = match self.try_web(tenant, &target, peer, request, &request_id).await {
             Ok(answer) => answer,
-            Err(refused) => refused.map(|body| WebBody::whole(body)),
+            Err(refused) => refused.map(WebBody::whole),
         };
         if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
             answer.headers_mut().insert("x-amzn-requestid", id);
@@ -129,7 +129,7 @@ impl Gateway {
                 Opened::Failed(outcome) => return Err(not_started(outcome.payload)),
             };
             match self.exchange(session, outgoing, &line).await {
-                Exchanged::Answered(answered) => return Ok(deliver(*answered, upgrade, line)),
+                Exchanged::Answered(answered) => return Ok(deliver(*answered, upgrade, &line)),
                 Exchanged::Failed(answer) => return Ok(answer),
                 Exchanged::Unsent(unsent) => outgoing = *unsent,
             }
@@ -183,7 +183,7 @@ struct Answered {
 }
 
 /// The answer as it goes out: streaming, or as the start of another protocol.
-fn deliver(answered: Answered, upgrade: Option<OnUpgrade>, line: String) -> WebAnswer {
+fn deliver(answered: Answered, upgrade: Option<OnUpgrade>, line: &str) -> WebAnswer {
     let Answered {
         session,
         mut response,

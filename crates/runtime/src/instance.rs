@@ -115,6 +115,7 @@ pub struct Instance {
     until: Instant,
     memory_peak: u64,
     sampled: Option<Instant>,
+    frozen: bool,
 }
 
 /// How long a process may take to be reported gone after its socket closed, before it is called a violation.
@@ -145,6 +146,25 @@ impl Instance {
             until: now,
             memory_peak: 0,
             sampled: None,
+            frozen: false,
+        }
+    }
+
+    /// Stops all its processes until the next call: nothing that a function left behind uses CPU meanwhile.
+    pub fn freeze(&mut self) {
+        if !self.frozen {
+            match self.sandbox.freeze() {
+                Ok(()) => self.frozen = true,
+                Err(error) => tracing::debug!(%error, "an idle instance could not be frozen"),
+            }
+        }
+    }
+
+    fn thaw(&mut self) {
+        if std::mem::take(&mut self.frozen)
+            && let Err(error) = self.sandbox.thaw()
+        {
+            tracing::warn!(%error, "an instance cannot be thawed; its call will run out of time");
         }
     }
 
@@ -165,6 +185,7 @@ impl Instance {
 
     /// Sends a call and waits for what comes of it.
     pub async fn invoke(&mut self, call: &Call) -> Ran {
+        self.thaw();
         self.begun = call.from;
         self.until = call.until;
         match &mut self.link {
@@ -309,6 +330,7 @@ impl Instance {
 
     /// A fresh process in the same sandbox, after its processes were killed: `/tmp` is kept.
     pub async fn restart(mut self: Box<Self>, config: &Config) -> Result<Launched, Error> {
+        self.thaw();
         self.sandbox.kill_processes().await?;
         let begun = Instant::now();
         let (log, output) = LogPipe::new(config.log_bytes)?;
@@ -351,8 +373,14 @@ impl Instance {
         }
     }
 
+    /// Memory of its own that it holds now, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.sandbox.usage().memory_own
+    }
+
     /// Ends it in good order where it can be asked, at most `grace`; then everything of it is gone.
     pub async fn stop(mut self, grace: Duration) {
+        self.thaw();
         if let Link::Framed(channel) = &mut self.link {
             let asked = channel
                 .shutdown(u64::try_from(grace.as_millis()).unwrap_or(0))
@@ -360,6 +388,8 @@ impl Instance {
             if asked.is_ok() {
                 let _ = tokio::time::timeout(grace, self.sandbox.exited()).await;
             }
+        } else if self.sandbox.terminate().await.is_ok() {
+            let _ = tokio::time::timeout(grace, self.sandbox.exited()).await;
         }
         self.destroy().await;
     }

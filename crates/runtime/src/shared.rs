@@ -133,6 +133,11 @@ impl Shared {
         self.sandbox.usage().memory_peak
     }
 
+    /// Memory of its own that it holds now, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.sandbox.usage().memory_own
+    }
+
     /// A new connection to its server.
     ///
     /// # Errors

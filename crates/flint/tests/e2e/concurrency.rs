@@ -145,3 +145,84 @@ fn the_callers_deadline_ends_the_call_and_the_process() {
     );
     assert!(begun.elapsed() < Duration::from_secs(3));
 }
+
+#[test]
+fn what_is_to_be_kept_ready_is_and_only_of_versions_that_are_called() {
+    let server = server(&["--set", "engine.idle_timeout_ms=200", "--set", "warm.memory_mb=0"]);
+    let lambda = server.lambda().unwrap();
+    lambda
+        .create(
+            "f",
+            "python3.11",
+            "app.handler",
+            &[("app.py", SLOW)],
+            &json!({ "FlintMinWarm": 3 }),
+        )
+        .unwrap();
+    let instances = |count: f64| {
+        let until = Instant::now() + Duration::from_secs(15);
+        while server.metric("flint_instances") != Some(count) {
+            assert!(
+                Instant::now() < until,
+                "{:?} instead of {count}",
+                server.metric("flint_instances")
+            );
+        }
+    };
+    instances(3.0);
+    let first = lambda.invoke("f", &json!(0)).unwrap();
+    assert!(
+        !first.log.contains("Init Duration"),
+        "it was there: {}",
+        first.log
+    );
+    // An alias takes the calls, and with them what is kept ready.
+    let post = |path: &str, body: Value| {
+        let answer = lambda
+            .request("POST", path, &[], body.to_string().as_bytes())
+            .unwrap();
+        assert_eq!(answer.status, 201, "{}", answer.json());
+    };
+    post("/2015-03-31/functions/f/versions", json!({}));
+    post(
+        "/2015-03-31/functions/f/aliases",
+        json!({ "Name": "live", "FunctionVersion": "1" }),
+    );
+    let until = Instant::now() + Duration::from_secs(15);
+    while lambda
+        .invoke("f:live", &json!(0))
+        .unwrap()
+        .log
+        .contains("Init Duration")
+    {
+        assert!(Instant::now() < until, "version 1 is not kept ready");
+    }
+    instances(3.0);
+}
+
+#[test]
+fn an_idle_instance_uses_no_cpu_and_wakes_for_the_next_call() {
+    let server = server(&["--set", "warm.memory_mb=0"]);
+    let lambda = server.lambda().unwrap();
+    let spin = "import threading, time\ncount = 0\ndef spin():\n  global count\n  while True:\n    count += 1\n    time.sleep(0.001)\n\
+                threading.Thread(target=spin, daemon=True).start()\ndef handler(e, c):\n  return count";
+    lambda
+        .create("f", "python3.11", "app.handler", &[("app.py", spin)], &json!({}))
+        .unwrap();
+    let ask = || lambda.invoke("f", &json!(0)).unwrap().json().as_u64().unwrap();
+    ask();
+    std::thread::scope(|scope| drop(scope.spawn(pause_a_second).join()));
+    let frozen = ask();
+    assert!(
+        frozen < 700,
+        "{frozen} turns in a second: the idle instance ran on"
+    );
+    let next = ask();
+    assert!(next >= frozen && next < 700, "the same instance");
+}
+
+/// A second passes, in which nothing is to happen.
+#[expect(clippy::disallowed_methods, reason = "time itself is what is waited for")]
+fn pause_a_second() {
+    std::thread::sleep(Duration::from_secs(1));
+}
