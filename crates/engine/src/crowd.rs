@@ -219,6 +219,12 @@ impl Crowd {
         idle.into_iter().map(left).collect()
     }
 
+    /// Whether calls wait and no start is under way.
+    pub(crate) fn lacks_start(&self) -> bool {
+        let state = self.lock();
+        state.starting == 0 && state.line.iter().any(|waiter| !waiter.is_closed())
+    }
+
     /// A start without a caller, to keep an instance ready.
     pub(crate) fn starting(&self) {
         self.lock().starting += 1;

@@ -50,7 +50,11 @@ impl Engine {
         let until = invocation
             .deadline
             .min(Instant::now() + self.inner.config.queue_wait);
-        let entered = target.gate.enter(until, self.inner.config.queue_length).await;
+        let longest = self.inner.config.queue_length;
+        let entered = target
+            .gate
+            .enter(&target.version.function_id, until, longest)
+            .await;
         if matches!(entered, Err(Error::Throttled(_))) {
             self.metrics_of(&target.version).throttled();
         }
@@ -100,7 +104,9 @@ impl Flight {
             until,
             until_ms: settle::wall_ms().saturating_add(left),
         };
-        let Handed { live, fresh } = handed;
+        let Handed { mut live, fresh } = handed;
+        live.instance
+            .share_cpu_among(target.version.sharers(engine.inner.cores));
         let held = Held {
             version: target.version,
             live,

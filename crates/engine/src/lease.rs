@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use tokio::sync::oneshot;
+
 use crate::error::Limit;
 use crate::pool::{Found, Grant, Handed};
 use crate::snapshot::VersionEntry;
@@ -23,13 +25,33 @@ impl Engine {
             Found::Wait { place, start } => (place, start),
         };
         if start {
-            self.make_room().inspect_err(|_| version.pool.start_refused())?;
-            self.start_instance(version);
+            if self.make_room().is_ok() {
+                self.start_instance(version);
+            } else {
+                version.pool.start_refused();
+                return self.wait_for_room(version, place, deadline).await;
+            }
         }
         match tokio::time::timeout_at(deadline.into(), place).await {
             Ok(Ok(grant)) => Ok(grant),
             Ok(Err(_)) => Err(Error::Stopping),
             Err(_) => Err(Error::DeadlineExceeded(begun.elapsed().as_millis())),
+        }
+    }
+
+    /// The host is full: waits in line, with the calls of other functions, as long as one may wait at a limit.
+    pub(crate) async fn wait_for_room<T>(
+        &self,
+        version: &Arc<VersionEntry>,
+        place: oneshot::Receiver<T>,
+        deadline: Instant,
+    ) -> Result<T, Error> {
+        let until = deadline.min(Instant::now() + self.inner.config.queue_wait);
+        self.starve(version);
+        match tokio::time::timeout_at(until.into(), place).await {
+            Ok(Ok(grant)) => Ok(grant),
+            Ok(Err(_)) => Err(Error::Stopping),
+            Err(_) => Err(Error::Throttled(Limit::Host)),
         }
     }
 

@@ -19,6 +19,7 @@ mod scaler;
 mod settle;
 mod snapshot;
 mod start;
+mod starved;
 mod stop;
 pub mod warm;
 mod web;
@@ -70,6 +71,8 @@ struct Inner {
     /// Instances being started for requests that wait.
     starting: AtomicUsize,
     stock: warm::Stock,
+    starved: starved::Starved,
+    cores: usize,
     stopping: AtomicBool,
     /// Background work that a stop waits for: starts, restarts, calls whose caller left.
     tasks: TaskTracker,
@@ -88,6 +91,8 @@ impl Engine {
             live: Arc::default(),
             starting: AtomicUsize::new(0),
             stock,
+            starved: starved::Starved::default(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
             stopping: AtomicBool::new(false),
             tasks: TaskTracker::new(),
         };

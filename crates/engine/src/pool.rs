@@ -214,6 +214,12 @@ impl Pool {
         self.lock().starting += 1;
     }
 
+    /// Whether calls wait for which no start is under way.
+    pub(crate) fn lacks_start(&self) -> bool {
+        let state = self.lock();
+        state.line.iter().filter(|waiter| !waiter.is_closed()).count() > state.starting
+    }
+
     /// How many are idle.
     pub(crate) fn idle(&self) -> usize {
         self.lock().idle.len()

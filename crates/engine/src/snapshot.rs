@@ -51,6 +51,13 @@ pub(crate) struct Launch {
 }
 
 impl VersionEntry {
+    /// By how many its share of CPU is divided: with more instances than cores, a function has no more than its share of
+    /// every core. Rounded to powers of two, so that it seldom changes.
+    pub(crate) fn sharers(&self, cores: usize) -> u32 {
+        let over = self.instances.load(Ordering::Relaxed) / cores.max(1);
+        u32::try_from(over.max(1).next_power_of_two()).unwrap_or(u32::MAX)
+    }
+
     /// Instances to be kept ready, whatever the demand.
     pub(crate) fn wanted_ready(&self) -> usize {
         self.ready.load(Ordering::Relaxed)

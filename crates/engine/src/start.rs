@@ -92,6 +92,10 @@ impl Engine {
 
     /// Puts an instance back to work, or away when its version is gone.
     pub(crate) fn give_back(&self, version: &Arc<VersionEntry>, live: Live) {
+        if self.gives_way(version) {
+            self.give_way(version, live);
+            return;
+        }
         if let Some(unwanted) = version.pool.give(live, false) {
             self.discard(unwanted);
         }
@@ -99,20 +103,23 @@ impl Engine {
 
     /// Destroys an instance in the background.
     pub(crate) fn discard(&self, live: Live) {
+        let engine = self.clone();
         self.inner.tasks.spawn(async move {
             let Live { instance, counted } = live;
             instance.destroy().await;
             drop(counted);
+            engine.feed();
         });
     }
 
     /// Stops an idle instance in good order, in the background.
     pub(crate) fn stop_instance(&self, live: Live) {
-        let grace = self.inner.config.stop_grace;
+        let (engine, grace) = (self.clone(), self.inner.config.stop_grace);
         self.inner.tasks.spawn(async move {
             let Live { instance, counted } = live;
             instance.stop(grace).await;
             drop(counted);
+            engine.feed();
         });
     }
 

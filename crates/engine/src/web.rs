@@ -95,8 +95,12 @@ impl Engine {
             Found::Wait { place, start } => (place, start),
         };
         if start {
-            self.make_room().inspect_err(|_| version.crowd.start_refused())?;
-            self.start_shared(version);
+            if self.make_room().is_ok() {
+                self.start_shared(version);
+            } else {
+                version.crowd.start_refused();
+                return self.wait_for_room(version, place, deadline).await;
+            }
         }
         match tokio::time::timeout_at(deadline.into(), place).await {
             Ok(Ok(place)) => Ok(place),
@@ -176,7 +180,7 @@ impl Engine {
 
     /// Stops an instance without calls in good order, in the background.
     pub(crate) fn stop_shared(&self, left: Left) {
-        let grace = self.inner.config.stop_grace;
+        let (engine, grace) = (self.clone(), self.inner.config.stop_grace);
         self.inner.tasks.spawn(async move {
             let Left { shared, counted } = left;
             // No call has a copy any more; were there one, the last of them would take the sandbox down.
@@ -184,6 +188,7 @@ impl Engine {
                 shared.stop(grace).await;
             }
             drop(counted);
+            engine.feed();
         });
     }
 }

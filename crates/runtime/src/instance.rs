@@ -116,6 +116,8 @@ pub struct Instance {
     memory_peak: u64,
     sampled: Option<Instant>,
     frozen: bool,
+    /// Instances that the function's share of CPU is divided by.
+    sharers: u32,
 }
 
 /// How long a process may take to be reported gone after its socket closed, before it is called a violation.
@@ -147,6 +149,7 @@ impl Instance {
             memory_peak: 0,
             sampled: None,
             frozen: false,
+            sharers: 1,
         }
     }
 
@@ -315,10 +318,24 @@ impl Instance {
         }
     }
 
+    /// Shares the function's CPU with so many of its instances more: the others of the host are not to suffer from their
+    /// number. Costs a system call only when it changes.
+    pub fn share_cpu_among(&mut self, instances: u32) {
+        if self.sharers != instances {
+            self.sharers = instances;
+            self.slow_down();
+        }
+    }
+
     /// From its start on, the instance has the share of CPU that its memory size buys.
     pub(crate) fn slow_down(&self) {
         let limits = &self.spec.limits;
-        if let Err(error) = self.sandbox.set_cpu(limits.cpu_millis, limits.cpu_cap) {
+        let millis = if limits.cpu_cap {
+            limits.cpu_millis
+        } else {
+            limits.cpu_millis / self.sharers.max(1)
+        };
+        if let Err(error) = self.sandbox.set_cpu(millis, limits.cpu_cap) {
             tracing::warn!(%error, "the share of CPU cannot be set; the instance keeps that of its start");
         }
     }

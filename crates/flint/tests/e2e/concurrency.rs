@@ -226,3 +226,45 @@ fn an_idle_instance_uses_no_cpu_and_wakes_for_the_next_call() {
 fn pause_a_second() {
     std::thread::sleep(Duration::from_secs(1));
 }
+
+#[test]
+fn a_flood_of_one_function_does_not_starve_another_on_a_full_host() {
+    let server = server(&[
+        "--set",
+        "engine.max_instances=4",
+        "--set",
+        "engine.queue_wait_ms=20000",
+    ]);
+    let lambda = server.lambda().unwrap();
+    for name in ["flood", "single"] {
+        lambda
+            .create(
+                name,
+                "python3.11",
+                "app.handler",
+                &[("app.py", SLOW)],
+                &json!({ "Timeout": 30 }),
+            )
+            .unwrap();
+    }
+    std::thread::scope(|scope| {
+        let flood: Vec<_> = (0..40)
+            .map(|_| scope.spawn(|| lambda.invoke("flood", &json!(0.5)).unwrap().status))
+            .collect();
+        let until = Instant::now() + Duration::from_secs(10);
+        while server.metric("flint_running").is_none_or(|running| running < 4.0) {
+            assert!(Instant::now() < until, "the flood does not come");
+        }
+        // Forty calls of half a second on four instances take five seconds; this one takes its turn.
+        let begun = Instant::now();
+        let answer = lambda.invoke("single", &json!(0)).unwrap();
+        assert!(answer.json().is_string(), "{} {}", answer.status, answer.json());
+        assert!(
+            begun.elapsed() < Duration::from_millis(2_500),
+            "{:?}",
+            begun.elapsed()
+        );
+        let answered: Vec<u16> = flood.into_iter().map(|call| call.join().unwrap()).collect();
+        assert_eq!(answered, vec![200; 40], "and nothing of the flood is lost");
+    });
+}
