@@ -42,6 +42,7 @@ pub(crate) fn function(number: usize) -> NewFunction {
         mode: flint_model::config::Mode::Event,
         concurrency: None,
         min_warm: 0,
+        image: None,
     };
     NewFunction {
         tenant: AccountId::from_trusted("000000000000"),
@@ -51,6 +52,7 @@ pub(crate) fn function(number: usize) -> NewFunction {
             sha256: format!("{number:064x}"),
             size: 4096,
             manifest: String::new(),
+            image: None,
         },
         tags: pairs(2),
         now_ms: 1_700_000_000_000,

@@ -25,8 +25,8 @@ impl Admin {
         dry_run: bool,
     ) -> Result<CodeRef> {
         let refuse = |text: &str| Err(flint_api::Error::InvalidParameter(text.to_owned()).into());
-        if source.image_uri.is_some() {
-            return refuse("Container images are not offered by this server: provide a zip file.");
+        if let Some(uri) = &source.image_uri {
+            return self.image_code(tenant, uri).await;
         }
         if source.s3_bucket.is_some() {
             // There is no object store beside this server, so no bucket exists.
@@ -63,6 +63,7 @@ impl Admin {
                     sha256: hex::encode(Sha256::digest(&zip)),
                     size: zip.len() as u64,
                     manifest: String::new(),
+                    image: None,
                 });
             }
             Ok(packages.put(&zip)?)

@@ -2,8 +2,8 @@
 
 use flint_api::function::FunctionConfiguration;
 use flint_api::settings::{
-    DeadLetterConfig, Environment, EphemeralStorage, LoggingConfig, RuntimeVersionConfig, SnapStart,
-    TracingConfig, Variables,
+    DeadLetterConfig, Environment, EphemeralStorage, ImageConfig, ImageConfigResponse, LoggingConfig,
+    RuntimeVersionConfig, SnapStart, TracingConfig, Variables,
 };
 use flint_api::time;
 use flint_model::config::{Mode, NetworkMode, PackageType};
@@ -84,7 +84,11 @@ pub(crate) fn listed(
         timeout: config.timeout_s,
         memory_size: config.memory_mb,
         last_modified: time::format(version.modified_ms),
-        code_sha256: base64_of_hex(&version.code.sha256),
+        // The digest of an image is shown as images have it.
+        code_sha256: match version.code.image {
+            Some(_) => version.code.sha256.clone(),
+            None => base64_of_hex(&version.code.sha256),
+        },
         version: version.number.to_string(),
         dead_letter_config: config.dead_letter.as_ref().map(|arn| DeadLetterConfig {
             target_arn: Some(arn.clone()),
@@ -112,6 +116,13 @@ pub(crate) fn listed(
             system_log_level: config.logging.system_level.clone(),
             log_group: Some(config.logging.group.clone()),
         },
+        image_config_response: config.image.clone().map(|image| ImageConfigResponse {
+            image_config: ImageConfig {
+                entry_point: image.entry_point,
+                command: image.command,
+                working_directory: image.working_directory,
+            },
+        }),
         flint_network: config.network.map(|network| match network {
             NetworkMode::None => "none".to_owned(),
             NetworkMode::Egress => "egress".to_owned(),

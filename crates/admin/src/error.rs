@@ -65,6 +65,9 @@ pub enum Error {
     /// Nothing has this path.
     #[error("No operation has the method {0} and the path {1}.")]
     NoRoute(Method, String),
+    /// An image could not be taken or read.
+    #[error(transparent)]
+    Image(#[from] flint_image::Error),
     /// A log could not be read.
     #[error("logs: {0}; a retry is safe")]
     Logs(std::io::Error),
@@ -94,6 +97,7 @@ impl Error {
             Self::ZipTooLarge { .. } | Self::RequestTooLarge { .. } => Code::PackageTooLarge,
             Self::NotOffered(_) => Code::UnknownOperation,
             Self::NoRoute(..) => Code::NoRoute,
+            Self::Image(error) => error.code(),
             Self::Logs(_) => Code::Store,
             Self::StorageFull => Code::QuotaExceeded,
             Self::Link(_) | Self::Answer(_) | Self::Lost(_) => Code::Internal,
@@ -191,10 +195,18 @@ fn stored_text(arn: &str, error: &StoreError) -> String {
                                          GetFunction/GetAlias API to retrieve the latest Revision Id"
                 .to_owned()
         }
-        StoreError::CodeMismatch { given, current } => format!(
+        StoreError::CodeMismatch {
+            given,
+            current,
+            image,
+        } => format!(
             "CodeSHA256 ({given}) is different from current CodeSHA256 in $LATEST ({}). Please try again with the \
              CodeSHA256 in $LATEST.",
-            base64_of_hex(current)
+            if *image {
+                current.clone()
+            } else {
+                base64_of_hex(current)
+            }
         ),
         StoreError::VersionInUse { version, aliases } => {
             format!(

@@ -5,7 +5,8 @@ use flint_api::function::{
 };
 use flint_api::validate::name::{self, NameForm};
 use flint_api::validate::{Problems, function as constraints, page, runtime, tag};
-use flint_model::{Qualifier, VersionNumber};
+use flint_model::config::PackageType;
+use flint_model::{CodeRef, Qualifier, VersionNumber};
 use flint_store::NewFunction;
 use http::StatusCode;
 
@@ -33,6 +34,9 @@ impl Admin {
         let code = self.take_code(&caller.tenant, source, false).await?;
         let mut config = merge::defaults(&target.name);
         merge::members(&mut config, body.configuration, &caller.tenant);
+        if body.package_type.as_deref() == Some("Image") {
+            config.package_type = PackageType::Image;
+        }
         config.architecture = body
             .architectures
             .into_iter()
@@ -61,10 +65,26 @@ impl Admin {
     /// What is checked of a new function after the constraints on single members.
     async fn check_new(&self, body: &CreateFunctionRequest) -> Result<()> {
         let refuse = |text: &str| Err(flint_api::Error::InvalidParameter(text.to_owned()).into());
-        if body.package_type.as_deref() == Some("Image") {
-            return refuse("Container images are not offered by this server: use PackageType Zip.");
-        }
         let members = &body.configuration;
+        let code = body.code.as_ref();
+        let image_uri = code.and_then(|code| code.image_uri.as_deref());
+        if body.package_type.as_deref() == Some("Image") {
+            if members.runtime.is_some() || members.handler.is_some() || members.layers.is_some() {
+                return refuse(
+                    "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image.",
+                );
+            }
+            if image_uri.is_none()
+                || code.is_some_and(|code| code.zip_file.is_some() || code.s3_bucket.is_some())
+            {
+                return refuse("Please provide ImageUri when the intended function PackageType is Image.");
+            }
+            self.check_network(members.flint_network.as_deref())?;
+            return Ok(constraints::contents(members)?);
+        }
+        if image_uri.is_some() {
+            return refuse("Please don't provide ImageUri when the intended function PackageType is Zip.");
+        }
         let (Some(runtime), Some(_)) = (&members.runtime, &members.handler) else {
             return refuse(
                 "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
@@ -96,14 +116,27 @@ impl Admin {
         let reserved = function.reserved_concurrency;
         answer::ok(&GetFunctionResponse {
             configuration: configuration::whole(&self.config.region, &function, &version, qualifier),
-            code: FunctionCodeLocation {
-                repository_type: "S3".to_owned(),
-                location: self.link(request, &version.code).await?,
-            },
+            code: self.location(request, &version.code).await?,
             tags: (!function.tags.is_empty()).then_some(function.tags),
             concurrency: reserved.map(|reserved_concurrent_executions| Concurrency {
                 reserved_concurrent_executions,
             }),
+        })
+    }
+
+    async fn location(&self, request: &Request, code: &CodeRef) -> Result<FunctionCodeLocation> {
+        Ok(match &code.image {
+            Some(image) => FunctionCodeLocation {
+                repository_type: "ECR".to_owned(),
+                image_uri: Some(image.uri.clone()),
+                resolved_image_uri: Some(image.resolved.clone()),
+                ..FunctionCodeLocation::default()
+            },
+            None => FunctionCodeLocation {
+                repository_type: "S3".to_owned(),
+                location: Some(self.link(request, code).await?),
+                ..FunctionCodeLocation::default()
+            },
         })
     }
 

@@ -4,6 +4,7 @@
 use flint_api::function::{UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest};
 use flint_api::validate::{Problems, function as constraints};
 use flint_model::RevisionId;
+use flint_model::config::PackageType;
 use flint_model::version::{LastUpdate, State};
 use flint_store::{ChangeLatest, Error as StoreError};
 
@@ -12,6 +13,10 @@ use crate::request::Request;
 use crate::target::Target;
 use crate::{Admin, Caller, Response, Result, answer, configuration, merge};
 
+fn refuse<T>(text: &str) -> Result<T> {
+    Err(flint_api::Error::InvalidParameter(text.to_owned()).into())
+}
+
 impl Admin {
     pub(crate) async fn update_function_code(&self, caller: &Caller, request: &Request) -> Result<Response> {
         let body: UpdateFunctionCodeRequest = request.body().await?;
@@ -19,7 +24,19 @@ impl Admin {
         constraints::architectures(&mut problems, body.architectures.as_deref());
         let target = self.whole_function(caller, request, problems)?;
         // A function that is not there is said before its code is looked at.
-        self.find_version(&target).await?;
+        let (_, version) = self.find_version(&target).await?;
+        // How code is delivered never changes, so what was read holds in the command too.
+        match (version.config.package_type, &body.image_uri) {
+            (PackageType::Image, None) => {
+                return refuse("Please provide ImageUri when updating a function with packageType Image.");
+            }
+            (PackageType::Zip, Some(_)) => {
+                return refuse(
+                    "Please don't provide ImageUri when updating a function with packageType Zip.",
+                );
+            }
+            _ => {}
+        }
         let dry_run = body.dry_run == Some(true);
         let source = Source {
             zip_file: body.zip_file,
@@ -52,14 +69,19 @@ impl Admin {
         let mut problems = Problems::new();
         constraints::configuration(&mut problems, &members);
         let target = self.whole_function(caller, request, problems)?;
-        self.find_version(&target).await?;
+        let (_, version) = self.find_version(&target).await?;
+        let image = version.config.package_type == PackageType::Image;
+        if image && (members.runtime.is_some() || members.handler.is_some() || members.layers.is_some()) {
+            return refuse(
+                "Please don't provide Handler or Runtime or Layer when updating a function with packageType Image.",
+            );
+        }
         if let Some(runtime) = &members.runtime {
             self.check_runtime(runtime).await?;
         }
         self.check_network(members.flint_network.as_deref())?;
-        if members.image_config.is_some() {
-            let text = "ImageConfig is not supported for functions of PackageType Zip.";
-            return Err(flint_api::Error::InvalidParameter(text.to_owned()).into());
+        if members.image_config.is_some() && !image {
+            return refuse("ImageConfig is not supported for functions of PackageType Zip.");
         }
         constraints::contents(&members)?;
         let tenant = caller.tenant.clone();

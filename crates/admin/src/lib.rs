@@ -16,6 +16,7 @@ mod error;
 mod event_invoke;
 mod function;
 mod function_update;
+mod image;
 mod link;
 mod log;
 mod marker;
@@ -75,6 +76,10 @@ pub struct Host {
     pub launcher: Launcher,
     /// What functions wrote.
     pub logs: FunctionLogs,
+    /// Container images.
+    pub images: flint_image::Images,
+    /// How registries are reached.
+    pub registries: flint_image::Access,
     /// The server's data folder: no runtime may see it.
     pub data_dir: PathBuf,
 }
@@ -86,6 +91,8 @@ pub struct Admin {
     store: Store,
     host: Option<Host>,
     link_secret: OnceCell<Vec<u8>>,
+    /// Images that are taken in at the same time: each may write gigabytes.
+    taking: tokio::sync::Semaphore,
 }
 
 impl Admin {
@@ -96,6 +103,7 @@ impl Admin {
             store,
             host,
             link_secret: OnceCell::new(),
+            taking: tokio::sync::Semaphore::new(2),
         }
     }
 
@@ -174,6 +182,12 @@ impl Admin {
             Operation::ListRuntimes => self.list_runtimes(),
             Operation::RegisterRuntime => self.register_runtime(&request).await,
             Operation::UnregisterRuntime => self.unregister_runtime(&request).await,
+            Operation::ListImages => self.list_images(caller).await,
+            // Its body is read as it comes (`handle_stream`); a listener that did not is told.
+            Operation::ImportImage => Err(Error::NotOffered("ImportImage")),
+            Operation::PullImage => self.pull_image(caller, &request).await,
+            Operation::GetImage => self.get_image(caller, &request).await,
+            Operation::DeleteImage => self.delete_image(caller, &request).await,
             Operation::NotOffered(name) => Err(Error::NotOffered(name)),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flint_api::function::Configuration;
 use flint_api::settings::VpcConfig;
-use flint_model::config::{LoggingConfig, Mode, NetworkMode, PackageType};
+use flint_model::config::{ImageConfig, LoggingConfig, Mode, NetworkMode, PackageType};
 use flint_model::runtime::RuntimeId;
 use flint_model::{AccountId, VersionConfig};
 use serde_json::{Value, json};
@@ -38,6 +38,7 @@ pub(crate) fn defaults(name: &str) -> VersionConfig {
         mode: Mode::Event,
         concurrency: None,
         min_warm: 0,
+        image: None,
     }
 }
 
@@ -85,6 +86,16 @@ pub(crate) fn members(config: &mut VersionConfig, given: Configuration, tenant: 
         config.concurrency = u32::try_from(calls).ok().filter(|calls| *calls > 0);
     }
     number(&mut config.min_warm, given.flint_min_warm);
+    if let Some(image) = given.image_config {
+        let filled = |list: Option<Vec<String>>| list.filter(|list| !list.is_empty());
+        let image = ImageConfig {
+            entry_point: filled(image.entry_point),
+            command: filled(image.command),
+            working_directory: image.working_directory.filter(|folder| !folder.is_empty()),
+        };
+        // An empty one gives the image its own settings back.
+        config.image = Some(image).filter(|image| *image != ImageConfig::default());
+    }
     if let Some(letter) = given.dead_letter_config {
         config.dead_letter = letter.target_arn.filter(|arn| !arn.is_empty());
     }

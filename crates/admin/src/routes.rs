@@ -45,6 +45,12 @@ pub enum Operation {
     ListRuntimes,
     RegisterRuntime,
     UnregisterRuntime,
+    /// `/api/v1`: container images.
+    ListImages,
+    ImportImage,
+    PullImage,
+    GetImage,
+    DeleteImage,
     /// An operation of the service model that this server does not offer; its name.
     NotOffered(&'static str),
 }
@@ -121,6 +127,11 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/api/v1/runtimes", Operation::ListRuntimes),
     route(POST, "/api/v1/runtimes", Operation::RegisterRuntime),
     route(DELETE, "/api/v1/runtimes/{Name}", Operation::UnregisterRuntime),
+    route(GET, "/api/v1/images", Operation::ListImages),
+    route(POST, "/api/v1/images", Operation::ImportImage),
+    route(POST, "/api/v1/images/pull", Operation::PullImage),
+    route(GET, "/api/v1/images/{Image}", Operation::GetImage),
+    route(DELETE, "/api/v1/images/{Image}", Operation::DeleteImage),
     later(POST, "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", "AddLayerVersionPermission"),
     later(POST, "/2015-03-31/functions/{FunctionName}/policy", "AddPermission"),
     later(POST, "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint", "CheckpointDurableExecution"),

@@ -22,7 +22,11 @@ impl Admin {
         let target = self.whole_function(caller, request, problems)?;
         // What is no base64 can be no hash of stored code either.
         let hash = |given: String| {
-            let hexadecimal = STANDARD.decode(&given).map(hex::encode).unwrap_or_default();
+            // That of an image is hexadecimal already; as base64 such a text would be 48 bytes.
+            let hexadecimal = match flint_image::Digest::from_hex(&given) {
+                Some(digest) => digest.hex().to_owned(),
+                None => STANDARD.decode(&given).map(hex::encode).unwrap_or_default(),
+            };
             (given, hexadecimal)
         };
         let publish = Publish {

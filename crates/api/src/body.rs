@@ -16,6 +16,7 @@ const STRUCTURES: &[&str] = &[
     "DeadLetterConfig",
     "Environment",
     "EphemeralStorage",
+    "ImageConfig",
     "LoggingConfig",
     "RoutingConfig",
     "SnapStart",

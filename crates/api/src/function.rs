@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::settings::{
-    DeadLetterConfig, Environment, EphemeralStorage, Layer, LoggingConfig, RuntimeVersionConfig, SnapStart,
-    Tags, TracingConfig, VpcConfig,
+    DeadLetterConfig, Environment, EphemeralStorage, ImageConfig, ImageConfigResponse, Layer, LoggingConfig,
+    RuntimeVersionConfig, SnapStart, Tags, TracingConfig, VpcConfig,
 };
 
 /// Where the code of a CreateFunction comes from.
@@ -71,9 +71,9 @@ pub struct Configuration {
     /// File systems; kept and returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_system_configs: Option<Vec<Value>>,
-    /// Image settings; kept and returned.
+    /// How the program of an image is run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_config: Option<Value>,
+    pub image_config: Option<ImageConfig>,
     /// `/tmp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ephemeral_storage: Option<EphemeralStorage>,
@@ -241,6 +241,9 @@ pub struct FunctionConfiguration {
     pub runtime_version_config: Option<RuntimeVersionConfig>,
     /// Logs.
     pub logging_config: LoggingConfig,
+    /// Of an image: what replaces its own settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_config_response: Option<ImageConfigResponse>,
     /// Flint's own: the network that was chosen, when one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_network: Option<String>,
@@ -258,14 +261,21 @@ pub struct FunctionConfiguration {
     pub kept: BTreeMap<String, Value>,
 }
 
-/// Where to download the code.
+/// Where the code is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct FunctionCodeLocation {
-    /// `S3`, whatever serves it: clients expect that word for a zip.
+    /// `S3` of a zip, `ECR` of an image, whatever serves them: clients expect these words.
     pub repository_type: String,
-    /// A link that needs no credentials and holds for ten minutes.
-    pub location: String,
+    /// Of a zip: a link that needs no credentials and holds for ten minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Of an image: its name as it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_uri: Option<String>,
+    /// Of an image: its name with the digest that it stood for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved_image_uri: Option<String>,
 }
 
 /// Concurrency inside GetFunction.

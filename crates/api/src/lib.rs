@@ -11,6 +11,7 @@ pub mod code_signing;
 pub mod concurrency;
 mod error;
 pub mod function;
+pub mod image;
 pub mod log;
 pub mod recursion;
 pub mod runtime;

@@ -153,3 +153,26 @@ pub struct Layer {
 
 /// `Tags`, wherever they occur.
 pub type Tags = BTreeMap<String, String>;
+
+/// How the program of an image is run; what is not given is the image's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageConfig {
+    /// Program and first arguments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry_point: Option<Vec<String>>,
+    /// Arguments behind them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// Working folder inside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub working_directory: Option<String>,
+}
+
+/// `ImageConfig` as answers show it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageConfigResponse {
+    /// What was given.
+    pub image_config: ImageConfig,
+}

@@ -37,6 +37,9 @@ pub enum Error {
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] flint_store::Error),
+    /// An image could not be read.
+    #[error(transparent)]
+    Image(#[from] flint_image::Error),
     /// An instance could not be started.
     #[error(transparent)]
     Runtime(#[from] flint_runtime::Error),
@@ -61,6 +64,7 @@ impl Error {
             Self::DeadlineExceeded(_) => Code::DeadlineExceeded,
             Self::Stopping => Code::ShuttingDown,
             Self::Store(error) => error.code(),
+            Self::Image(error) => error.code(),
             Self::Runtime(error) => error.code(),
             Self::Start { code, .. } => *code,
         }

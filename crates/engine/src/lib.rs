@@ -11,6 +11,7 @@ mod dispatch;
 mod error;
 mod error_document;
 mod habit;
+mod image;
 mod lease;
 mod pool;
 mod prepare;
@@ -43,6 +44,8 @@ pub use web::{Ended, Opened, Session};
 pub struct Parts {
     /// Definitions and packages.
     pub store: Store,
+    /// Container images.
+    pub images: flint_image::Images,
     /// Makes sandboxes.
     pub launcher: Launcher,
     /// Interpreters of this host.

@@ -13,14 +13,13 @@ impl Engine {
         let (engine, function) = (self.clone(), function.clone());
         self.inner.tasks.spawn(async move {
             let store = engine.inner.parts.store.clone();
-            let (packages, sha256) = (store.packages().clone(), version.code.sha256.clone());
-            let unpacked = tokio::task::spawn_blocking(move || packages.unpack(&sha256)).await;
-            let settled = match unpacked {
-                Ok(Ok(manifest)) => Settled::Ready(manifest),
-                Ok(Err(error)) => Settled::Failed(error.to_string()),
-                // The server is stopping; the next start takes it up again.
-                Err(_) => return,
+            let settled = if Self::is_image(&version) {
+                engine.unpack_image(&version).await
+            } else {
+                engine.unpack_package(&version).await
             };
+            // The server is stopping; the next start takes it up again.
+            let Some(settled) = settled else { return };
             if let Settled::Failed(reason) = &settled {
                 tracing::warn!(function = %function.name, version = %version.number, %reason, "package refused");
             }
@@ -30,5 +29,15 @@ impl Engine {
                 tracing::warn!(function = %function.name, %error, "state could not be written; the next start settles it");
             }
         });
+    }
+
+    async fn unpack_package(&self, version: &Version) -> Option<Settled> {
+        let packages = self.inner.parts.store.packages().clone();
+        let sha256 = version.code.sha256.clone();
+        let unpacked = tokio::task::spawn_blocking(move || packages.unpack(&sha256)).await;
+        Some(match unpacked.ok()? {
+            Ok(manifest) => Settled::Ready(manifest),
+            Err(error) => Settled::Failed(error.to_string()),
+        })
     }
 }

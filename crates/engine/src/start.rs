@@ -128,14 +128,28 @@ impl Engine {
         if let Some(launch) = version.spec.get() {
             return Ok(launch.clone());
         }
-        let packages = self.inner.parts.store.packages().clone();
-        let code = version.version.code.clone();
-        let verify = tokio::task::spawn_blocking(move || packages.verified_tree(&code));
-        let package = verify.await.map_err(|_| Error::Stopping)??;
+        let image = if Self::is_image(&version.version) {
+            Some(self.image_program(&version.version).await?)
+        } else {
+            None
+        };
+        let package = match &image {
+            Some(image) => image.root.clone(),
+            None => {
+                let packages = self.inner.parts.store.packages().clone();
+                let code = version.version.code.clone();
+                let verify = tokio::task::spawn_blocking(move || packages.verified_tree(&code));
+                verify.await.map_err(|_| Error::Stopping)??
+            }
+        };
         let config = &version.version.config;
-        let Some(runtime) = &config.runtime else {
-            let (runtime, hint) = ("an image".to_owned(), "deploy a zip package".to_owned());
-            return Err(RuntimeError::RuntimeUnavailable { runtime, hint }.into());
+        let served = match &config.runtime {
+            Some(runtime) => self.served(runtime)?,
+            None if image.is_some() => None,
+            None => {
+                let (runtime, hint) = ("none".to_owned(), "give the function a runtime".to_owned());
+                return Err(RuntimeError::RuntimeUnavailable { runtime, hint }.into());
+            }
         };
         let spec = LaunchSpec {
             facts: self.facts(version),
@@ -143,8 +157,9 @@ impl Engine {
             binds: Vec::new(),
             limits: self.limits(version),
             network: self.network(config.network),
-            served: self.served(runtime)?,
+            served,
             web: config.mode == Mode::Web,
+            image,
         };
         let class = LaunchClass::of(&self.inner.parts.runtime, &spec).map(Arc::new);
         let spec = Arc::new(spec);

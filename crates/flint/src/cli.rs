@@ -6,6 +6,7 @@ mod deploy;
 mod doctor;
 mod failure;
 mod function;
+mod image;
 mod invoke;
 mod language;
 mod log;
@@ -82,6 +83,9 @@ enum Verb {
     /// Runtimes of the server.
     #[command(subcommand)]
     Runtime(runtime::Verb),
+    /// Container images.
+    #[command(subcommand)]
+    Image(image::Verb),
     /// Show what this host can enforce, by trying to break out of a sandbox.
     Doctor(doctor::Args),
     /// Print a completion script.
@@ -128,6 +132,7 @@ fn dispatch(cli: Cli, terminal: Terminal) -> Result<Exit> {
         Verb::Alias(verb) => alias::run(verb, &Server::find(at)?, terminal),
         Verb::Logs(args) => log::run(&args, &Server::find(at)?, terminal),
         Verb::Runtime(verb) => runtime::run(verb, &Server::find(at)?, terminal),
+        Verb::Image(verb) => image::run(verb, &Server::find(at)?, terminal),
         Verb::Doctor(args) => doctor::run(&args, terminal),
         Verb::Completion(args) => completion::run(&args, Cli::command(), terminal),
         Verb::Reference(args) => reference::run(&args, Cli::command()),

@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) egress: bool,
     pub(crate) allow_host: bool,
     pub(crate) public_url: Option<String>,
+    pub(crate) image_bytes: u64,
+    pub(crate) registries: flint_image::Access,
 }
 
 /// How the server's own log is written.
@@ -335,16 +337,47 @@ const TABLE: &[Row] = &[
         "network.egress_denied",
         "IPv4 networks that no instance reaches, comma-separated ()",
         |s, v| {
-            s.egress_denied = v
-                .split(',')
-                .map(str::trim)
-                .filter(|net| !net.is_empty())
-                .map(str::to_owned)
-                .collect();
+            s.egress_denied = list(v);
             Ok(())
         },
     ),
+    Row(
+        "image.max_bytes",
+        "Bytes of an image's layers, unpacked (10737418240)",
+        |s, v| {
+            s.image_bytes = number(v, 1 << 20)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "image.plain_http",
+        "Registries spoken to without TLS, as HOST:PORT, comma-separated ()",
+        |s, v| {
+            s.registries.plain_http = list(v);
+            let plain = |host: &String| host.parse::<http::uri::Authority>().is_ok() && !host.contains('@');
+            if s.registries.plain_http.iter().all(plain) {
+                Ok(())
+            } else {
+                Err("write HOST:PORT, without http://".into())
+            }
+        },
+    ),
+    Row(
+        "image.ca_file",
+        "Certificates that registries may have besides the system's, a PEM file ()",
+        |s, v| {
+            let pem = std::fs::read(v).map_err(|error| format!("name a file that can be read: {error}"))?;
+            s.registries.certificates = vec![pem];
+            s.registries.check().map_err(|error| error.to_string())
+        },
+    ),
 ];
+
+/// What is between commas.
+fn list(text: &str) -> Vec<String> {
+    let parts = text.split(',').map(str::trim);
+    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
 
 impl Settings {
     fn defaults() -> Self {
@@ -370,6 +403,8 @@ impl Settings {
             egress: false,
             allow_host: false,
             public_url: None,
+            image_bytes: flint_image::Caps::default().bytes,
+            registries: flint_image::Access::default(),
         }
     }
 
@@ -468,6 +503,8 @@ const OTHERS: &[&str] = &[
     "FLINT_LANG",
     "FLINT_LOGS_SINCE",
     "FLINT_OUTPUT",
+    "FLINT_REGISTRY_PASSWORD",
+    "FLINT_REGISTRY_USERNAME",
     "FLINT_TOKEN",
     "FLINT_ROOT_ACCESS_KEY_ID",
     "FLINT_ROOT_SECRET_ACCESS_KEY",

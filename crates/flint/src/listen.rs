@@ -206,6 +206,13 @@ impl Doors {
         if let Err(error) = self.authenticator.check_head(&view, accepts, now) {
             return refuse(&error);
         }
+        if self.admin.streams(&parts) {
+            // Nothing of it is held, and a token is proof without the body.
+            return match self.authenticator.authenticate(&view, Body::Unread, accepts, now) {
+                Ok(_) => self.admin.handle_stream(&self.caller(), parts, body).await,
+                Err(error) => refuse(&error),
+            };
+        }
         let Ok(_held) = self.bodies.acquire_many(body_units(&body, limit)).await else {
             return aws_error(
                 Code::ShuttingDown,
@@ -238,17 +245,13 @@ impl Doors {
                     .await
             }
             None if parts.uri.path() == "/metrics" => text(StatusCode::OK, self.engine.metrics().encode()),
-            None => {
-                self.admin
-                    .handle(
-                        &Caller {
-                            tenant: self.account.clone(),
-                        },
-                        parts,
-                        body,
-                    )
-                    .await
-            }
+            None => self.admin.handle(&self.caller(), parts, body).await,
+        }
+    }
+
+    fn caller(&self) -> Caller {
+        Caller {
+            tenant: self.account.clone(),
         }
     }
 

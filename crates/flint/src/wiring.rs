@@ -1,5 +1,6 @@
 //! Puts the parts of a server together, in the order in which they need each other, and takes them apart again.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -10,6 +11,7 @@ use flint_admin::{Admin, Host};
 use flint_auth::{AccessKey, Authenticator, Credentials};
 use flint_engine::Engine;
 use flint_gateway::Gateway;
+use flint_image::{Images, When};
 use flint_runtime::{Catalog, Interpreter};
 use flint_sandbox::launcher::{self, LauncherProcess};
 use flint_sandbox::{EgressConfig, HostReport, Launcher, LauncherConfig};
@@ -49,6 +51,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     let store = Store::open(&flint_store::Config::new(&settings.data_dir))?;
     let keep = store.referenced_packages().await?;
     store.packages().remove_unreferenced(&keep)?;
+    let images = open_images(&settings, &store, keep).await?;
     let runtime = flint_runtime::Config {
         substitute: settings.substitute,
         init_limit: settings.init_limit,
@@ -64,6 +67,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     let logs = FunctionLogs::start(logs)?;
     let parts = flint_engine::Parts {
         store: store.clone(),
+        images: images.clone(),
         launcher: launcher.clone(),
         catalog: Arc::clone(&catalog),
         runtime,
@@ -75,6 +79,8 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
         catalog,
         launcher: launcher.clone(),
         logs,
+        images,
+        registries: settings.registries.clone(),
         data_dir: settings.data_dir.clone(),
     };
     let gateway = Gateway::new(gateway_config(&settings), engine.clone());
@@ -106,6 +112,34 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     drop(endpoint);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How often what no image and no version uses any more is looked for.
+const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(1_800);
+
+/// The images; from now on what nobody uses goes, at once and then from time to time.
+async fn open_images(settings: &Settings, store: &Store, versions: HashSet<String>) -> Result<Images> {
+    let caps = flint_image::Caps {
+        bytes: settings.image_bytes,
+        ..flint_image::Caps::default()
+    };
+    let images = Images::open(&settings.data_dir, caps)?;
+    let mut keep = versions;
+    keep.extend(store.named_images().await?);
+    images.sweep(&keep, When::Start);
+    let (later, store) = (images.clone(), store.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(SWEEP_EVERY).await;
+            if let (Ok(mut keep), Ok(named)) = (store.referenced_packages().await, store.named_images().await)
+            {
+                keep.extend(named);
+                let images = later.clone();
+                drop(tokio::task::spawn_blocking(move || images.sweep(&keep, When::Later)).await);
+            }
+        }
+    });
+    Ok(images)
 }
 
 /// Runtimes that were registered before; one whose root is gone, or shows more than it may, is left out and said.

@@ -56,6 +56,20 @@ pub struct LoggingConfig {
     pub system_level: Option<String>,
 }
 
+/// How the program of an image is run; what is not given is the image's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageConfig {
+    /// Program and first arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry_point: Option<Vec<String>>,
+    /// Arguments behind them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// Working folder inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_directory: Option<String>,
+}
+
 /// The configuration of a version. Units are in the names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionConfig {
@@ -106,6 +120,9 @@ pub struct VersionConfig {
     /// Instances kept ready, whatever the demand.
     #[serde(default)]
     pub min_warm: u32,
+    /// Of an image: what replaces the image's own settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageConfig>,
 }
 
 impl VersionConfig {

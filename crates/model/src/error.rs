@@ -68,6 +68,12 @@ codes! {
     PackageDamaged = 2102, "ServiceException", 500, false;
     /// A zip names no function code at all.
     EmptyPackage = 2103, "InvalidParameterValueException", 400, false;
+    /// An image cannot be accepted: not an image, hostile entries, too large, for another machine.
+    BadImage = 2201, "InvalidParameterValueException", 400, false;
+    /// A stored image is not what was taken in.
+    ImageDamaged = 2202, "ServiceException", 500, false;
+    /// A registry did not give an image.
+    Registry = 2203, "InvalidParameterValueException", 400, true;
     /// A sandbox could not be made.
     Sandbox = 3001, "ServiceException", 500, true;
     /// This host cannot enforce a layer that the request needs.

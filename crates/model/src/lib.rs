@@ -17,7 +17,7 @@ pub mod runtime;
 pub mod version;
 
 pub use alias::Alias;
-pub use code::CodeRef;
+pub use code::{CodeRef, ImageName};
 pub use config::VersionConfig;
 pub use error::Code;
 pub use function::Function;

@@ -37,6 +37,45 @@ pub(crate) fn generic(family: Family) -> Vec<(String, String)> {
 /// to set anyway.
 pub(crate) fn build(facts: &FunctionFacts, log_stream: &str, web: bool) -> Vec<(String, String)> {
     let family = facts.runtime.as_ref().and_then(RuntimeId::family);
+    let mut env = of_lambda(facts, log_stream);
+    let mut set = |name: &str, value: &str| env.push((name.to_owned(), value.to_owned()));
+    set("_HANDLER", &facts.handler);
+    if web {
+        set("PORT", &crate::web::PORT.to_string());
+    }
+    defaults(facts, family, &mut env);
+    if web {
+        web_defaults(facts, &mut env);
+    }
+    env
+}
+
+/// The same for an image: its own variables take the place of the defaults, since paths are the image's affair. It has
+/// no handler; its command says what to load.
+pub(crate) fn of_image(
+    facts: &FunctionFacts,
+    log_stream: &str,
+    image: &[(String, String)],
+    web: bool,
+) -> Vec<(String, String)> {
+    let mut env = of_lambda(facts, log_stream);
+    if web {
+        env.push(("PORT".to_owned(), crate::web::PORT.to_string()));
+    }
+    let programs = (
+        "PATH".to_owned(),
+        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+    );
+    for (name, value) in image.iter().chain([&programs]) {
+        if !env.iter().any(|(known, _)| known == name) {
+            env.push((name.clone(), value.clone()));
+        }
+    }
+    env
+}
+
+/// The function's own variables and Lambda's, as every kind of function has them.
+fn of_lambda(facts: &FunctionFacts, log_stream: &str) -> Vec<(String, String)> {
     let mut env: Vec<(String, String)> = Vec::with_capacity(40);
     let mut set = |name: &str, value: &str| env.push((name.to_owned(), value.to_owned()));
     for (name, value) in &facts.environment {
@@ -51,7 +90,6 @@ pub(crate) fn build(facts: &FunctionFacts, log_stream: &str, web: bool) -> Vec<(
     set("AWS_LAMBDA_RUNTIME_API", RUNTIME_API);
     set("AWS_REGION", &facts.region);
     set("AWS_DEFAULT_REGION", &facts.region);
-    set("_HANDLER", &facts.handler);
     set("LAMBDA_TASK_ROOT", "/var/task");
     set("LAMBDA_RUNTIME_DIR", "/var/runtime");
     if facts.log_format == "JSON" {
@@ -69,13 +107,6 @@ pub(crate) fn build(facts: &FunctionFacts, log_stream: &str, web: bool) -> Vec<(
     set("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000");
     set("_AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1");
     set("_AWS_XRAY_DAEMON_PORT", "2000");
-    if web {
-        set("PORT", &crate::web::PORT.to_string());
-    }
-    defaults(facts, family, &mut env);
-    if web {
-        web_defaults(facts, &mut env);
-    }
     env
 }
 

@@ -16,7 +16,7 @@ use crate::instance::{Birth, Instance, Link, Origin};
 use crate::log_pipe::LogPipe;
 use crate::runtime_api::RuntimeApi;
 use crate::warm::{Claimed, Warm};
-use crate::{Config, Error, Served, environment};
+use crate::{Config, Error, ImageProgram, Served, environment};
 
 /// What the process and its environment are told about the function.
 #[derive(Debug, Clone)]
@@ -60,10 +60,12 @@ pub struct LaunchSpec {
     pub limits: Limits,
     /// Network class.
     pub network: Network,
-    /// The interpreter; `None` for `provided`, where the package brings its bootstrap.
+    /// The interpreter; `None` for `provided`, where the package brings its bootstrap, and for images.
     pub served: Option<Served>,
     /// It is an HTTP server of its own.
     pub web: bool,
+    /// The program of an image, which brings its whole root; the package is then that root.
+    pub image: Option<ImageProgram>,
 }
 
 /// Why a handler was not loaded.
@@ -136,7 +138,7 @@ impl Instance {
                 log_stream,
             })
         };
-        if spec.served.is_none() && !spec.package.join("bootstrap").is_file() {
+        if spec.served.is_none() && spec.image.is_none() && !spec.package.join("bootstrap").is_file() {
             return failed(InitFailure::NoBootstrap, Vec::new(), log_stream);
         }
         let from = if warm.is_some() {
@@ -220,11 +222,7 @@ pub(crate) async fn start(
     log_stream: &str,
     warm: Option<Warm>,
 ) -> Result<Started, Error> {
-    let mut binds = vec![Bind {
-        source: spec.package.clone(),
-        target: "/var/task".into(),
-    }];
-    binds.extend(spec.binds.iter().cloned());
+    let binds = late_binds(spec);
     let limits = at_full_speed(&spec.limits);
     let begun = Instant::now();
     let claimed = match warm {
@@ -246,17 +244,11 @@ pub(crate) async fn start(
                 late: Some(environment::build(&spec.facts, log_stream, false)),
             });
         }
-        None => {
-            launcher
-                .prepare(prepare_spec(config, spec.served.as_ref(), spec.network))
-                .await?
-        }
+        None => launcher.prepare(prepare_of(config, spec)).await?,
         Some(Err(error)) => {
             // It may have died while it was kept; what is wrong with the version itself shows below again.
             tracing::warn!(%error, "a warm sandbox could not be claimed; starting from nothing");
-            launcher
-                .prepare(prepare_spec(config, spec.served.as_ref(), spec.network))
-                .await?
+            launcher.prepare(prepare_of(config, spec)).await?
         }
     };
     let built = begun.elapsed();
@@ -308,6 +300,28 @@ pub(crate) fn is_framed(spec: &LaunchSpec) -> bool {
     spec.served.is_some() && !spec.web
 }
 
+/// The code at its place, which an image has in its root; and what else is shown.
+fn late_binds(spec: &LaunchSpec) -> Vec<Bind> {
+    let package = Bind {
+        source: spec.package.clone(),
+        target: "/var/task".into(),
+    };
+    let code = Some(package).filter(|_| spec.image.is_none());
+    code.into_iter().chain(spec.binds.iter().cloned()).collect()
+}
+
+/// What is built for a version that is started from nothing.
+fn prepare_of(config: &Config, spec: &LaunchSpec) -> PrepareSpec {
+    let prepare = prepare_spec(config, spec.served.as_ref(), spec.network);
+    match &spec.image {
+        Some(image) => PrepareSpec {
+            root: Root::Folder(image.root.clone()),
+            ..prepare
+        },
+        None => prepare,
+    }
+}
+
 pub(crate) fn prepare_spec(config: &Config, served: Option<&Served>, network: Network) -> PrepareSpec {
     let (root, binds) = match served {
         Some(served) => {
@@ -340,10 +354,11 @@ fn folder(family: Family) -> &'static str {
 }
 
 pub(crate) fn exec_spec(config: &Config, spec: &LaunchSpec, log_stream: &str) -> ExecSpec {
-    let mut argv = match &spec.served {
+    let mut argv = match (&spec.image, &spec.served) {
+        (Some(image), _) => image.argv.clone(),
         _ if spec.web => crate::web::command(spec),
-        Some(served) => command(config, served),
-        None => vec!["/var/task/bootstrap".to_owned()],
+        (None, Some(served)) => command(config, served),
+        (None, None) => vec!["/var/task/bootstrap".to_owned()],
     };
     // AWS Lambda runs a wrapper script in front of the runtime when this variable names one.
     if let Some(wrapper) = spec.facts.environment.get("AWS_LAMBDA_EXEC_WRAPPER") {
@@ -351,8 +366,15 @@ pub(crate) fn exec_spec(config: &Config, spec: &LaunchSpec, log_stream: &str) ->
     }
     ExecSpec {
         argv,
-        env: environment::build(&spec.facts, log_stream, spec.web),
-        cwd: "/var/task".into(),
+        env: match &spec.image {
+            Some(image) => environment::of_image(&spec.facts, log_stream, &image.env, spec.web),
+            None => environment::build(&spec.facts, log_stream, spec.web),
+        },
+        cwd: spec
+            .image
+            .as_ref()
+            .map_or("/var/task", |image| &image.cwd)
+            .to_owned(),
     }
 }
 

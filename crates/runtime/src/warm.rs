@@ -38,6 +38,9 @@ impl LaunchClass {
 
     /// The class of a version, or why it has to be started directly.
     pub fn of(config: &Config, spec: &LaunchSpec) -> Result<Self, String> {
+        if spec.image.is_some() {
+            return Err("an image brings its own root".to_owned());
+        }
         let served = spec.served.as_ref();
         let fixed = served
             .filter(|_| !spec.web)

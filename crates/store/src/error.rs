@@ -16,6 +16,9 @@ pub enum Error {
     /// The function has no such alias.
     #[error("alias {0} does not exist; list the aliases of the function")]
     AliasNotFound(String),
+    /// No such image in the tenant.
+    #[error("image {0} does not exist; list the images to see their names")]
+    ImageNotFound(String),
     /// The name is taken.
     #[error("function {0} exists already; update it or choose another name")]
     FunctionExists(String),
@@ -38,6 +41,8 @@ pub enum Error {
         given: String,
         /// What `$LATEST` has (hex SHA-256).
         current: String,
+        /// It is an image, whose hash is shown in hexadecimal.
+        image: bool,
     },
     /// A version that an alias points to cannot be deleted.
     #[error("version {version} is used by aliases {aliases:?}; move them first")]
@@ -123,7 +128,10 @@ impl Error {
     /// The row of the error table.
     pub fn code(&self) -> Code {
         match self {
-            Self::FunctionNotFound(_) | Self::VersionNotFound(_) | Self::AliasNotFound(_) => Code::NotFound,
+            Self::FunctionNotFound(_)
+            | Self::VersionNotFound(_)
+            | Self::AliasNotFound(_)
+            | Self::ImageNotFound(_) => Code::NotFound,
             Self::FunctionExists(_)
             | Self::AliasExists(_)
             | Self::UpdateInProgress

@@ -71,6 +71,7 @@ impl Packages {
             sha256,
             size: zip.len() as u64,
             manifest: String::new(),
+            image: None,
         })
     }
 

@@ -30,6 +30,13 @@ CREATE TABLE recursion (
     tenant TEXT NOT NULL, function_id TEXT NOT NULL, recursive_loop TEXT NOT NULL,
     PRIMARY KEY (tenant, function_id),
     FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
+", "
+CREATE TABLE images (
+    tenant TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (tenant, name, digest));
+CREATE TABLE image_tags (
+    tenant TEXT NOT NULL, name TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL,
+    PRIMARY KEY (tenant, name, tag));
 "];
 
 /// The oldest schema whose release can still work with what this one leaves behind (decision 002). Raised only by a step

@@ -43,6 +43,7 @@ fn config(description: &str) -> VersionConfig {
         mode: flint_model::config::Mode::Event,
         concurrency: None,
         min_warm: 0,
+        image: None,
     }
 }
 
@@ -51,6 +52,7 @@ fn code(byte: u8) -> CodeRef {
         sha256: hex::encode([byte; 32]),
         size: 10,
         manifest: String::new(),
+        image: None,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod client;
 mod host;
+pub mod image;
 mod package;
 mod server;
 

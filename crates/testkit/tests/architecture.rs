@@ -19,6 +19,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("sandbox", 0, &[]),
     ("telemetry", 0, &["model"]),
     ("api", 1, &[]),
+    ("image", 1, &[]),
     ("store", 1, &[]),
     ("runtime", 1, &[]),
     ("auth", 2, &[]),

@@ -83,6 +83,27 @@ pub fn configuration(problems: &mut Problems, members: &Configuration) {
         environment::names(problems, variables);
     }
     logging(problems, members);
+    image(problems, members);
+}
+
+/// Limits of the service model (`StringList`, `WorkingDirectory`).
+fn image(problems: &mut Problems, members: &Configuration) {
+    let Some(image) = &members.image_config else {
+        return;
+    };
+    for (name, list) in [("entryPoint", &image.entry_point), ("command", &image.command)] {
+        if let Some(list) = list.as_ref().filter(|list| list.len() > 1_500) {
+            let path = format!("imageConfig.{name}");
+            problems.add(
+                &path,
+                list.len(),
+                "Member must have length less than or equal to 1500",
+            );
+        }
+    }
+    if let Some(folder) = &image.working_directory {
+        problems.length("imageConfig.workingDirectory", folder, 0, 1_000);
+    }
 }
 
 /// Exactly one architecture of the two.

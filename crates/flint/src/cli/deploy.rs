@@ -14,6 +14,7 @@ mod report;
 
 pub(crate) use apply::{pause, wait};
 pub(crate) use change::environment;
+pub(crate) use package::bytes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,6 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flint_api::function::FunctionConfiguration;
-use flint_model::Code;
 use sha2::{Digest, Sha256};
 
 use super::failure::{Exit, Failure, Result};
@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Name of the function; the folder's name when nobody says.
     #[arg(long, env = "FLINT_DEPLOY_NAME")]
     name: Option<String>,
+    /// Container image to deploy, as NAME[:TAG]; `flint image import` and `pull` bring them.
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["runtime", "handler"])]
+    image: Option<String>,
     /// Runtime identifier, such as python3.11; detected when left out.
     #[arg(long)]
     runtime: Option<String>,
@@ -80,16 +83,29 @@ pub(crate) struct Wanted {
     alias: String,
     message: Option<String>,
     project: Project,
-    package: Package,
-    /// As the server shows it: base64.
+    code: Code,
+    /// As the server shows it: base64 of a zip's, hexadecimal of an image's.
     sha256: String,
+}
+
+/// What is deployed.
+#[derive(Debug)]
+pub(crate) enum Code {
+    /// A zip.
+    Package(Package),
+    /// An image that the server has, by its name.
+    Image(String),
 }
 
 pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exit> {
     let (dry_run, publish) = (args.dry_run, !args.no_publish);
     let (mut project, folder) = read_project(&args)?;
     build(&project, &folder, terminal)?;
-    let package = pack(&args.place, &project, &folder, terminal)?;
+    let image = args.image.clone().or(project.image.take());
+    let (code, sha256) = match image {
+        Some(image) => of_image(server, image)?,
+        None => of_package(pack(&args.place, &project, &folder, terminal)?),
+    };
     let name = args
         .name
         .clone()
@@ -97,11 +113,11 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
         .unwrap_or_else(|| name_of(&args.place));
     let current = apply::current(server, &name)?;
     override_by_flags(&mut project, &args, current.as_ref())?;
-    match &current {
-        None => complete::complete(&mut project, &package, server, &args.place)?,
-        Some(current) => complete::switch(&mut project, &package, server, current),
+    match (&current, &code) {
+        (_, Code::Image(_)) => {}
+        (None, Code::Package(package)) => complete::complete(&mut project, package, server, &args.place)?,
+        (Some(current), Code::Package(package)) => complete::switch(&mut project, package, server, current),
     }
-    let sha256 = STANDARD.encode(Sha256::digest(&package.zip));
     let alias = args
         .alias
         .or(project.alias.take())
@@ -111,7 +127,7 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
         alias,
         message: args.message,
         project,
-        package,
+        code,
         sha256,
     };
     let changes = change::between(current.as_ref(), &wanted);
@@ -130,13 +146,24 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
     Ok(Exit::Good)
 }
 
+/// An image is looked up first: what its name stands for tells whether anything changes.
+fn of_image(server: &Server, name: String) -> Result<(Code, String)> {
+    let digest = super::image::show(server, &name)?.digest;
+    Ok((Code::Image(name), digest.trim_start_matches("sha256:").to_owned()))
+}
+
+fn of_package(package: Package) -> (Code, String) {
+    let sha256 = STANDARD.encode(Sha256::digest(&package.zip));
+    (Code::Package(package), sha256)
+}
+
 /// The project, and the folder that its paths start from.
 fn read_project(args: &Args) -> Result<(Project, PathBuf)> {
     let unreadable = |error: std::io::Error| {
         let sentence = Message::CannotRead
             .with("path", args.place.display())
             .with("reason", error);
-        Failure::new(Code::Project, sentence)
+        Failure::new(flint_model::Code::Project, sentence)
     };
     let place = std::fs::canonicalize(&args.place).map_err(unreadable)?;
     if place.is_dir() {
@@ -165,7 +192,7 @@ fn build(project: &Project, folder: &Path, terminal: Terminal) -> Result<()> {
         return Ok(());
     }
     Err(Failure::new(
-        Code::Project,
+        flint_model::Code::Project,
         Message::BuildFailed.with("status", status),
     ))
 }

@@ -155,17 +155,34 @@ impl Server {
         path: &str,
         body: &I,
     ) -> Result<O> {
+        let bearer = self.bearer()?;
+        let body = serde_json::to_vec(body).map_err(std::io::Error::other)?;
+        let mut request = self.request(method, path, if body == b"null" { Vec::new() } else { body })?;
+        request.headers_mut().insert(http::header::AUTHORIZATION, bearer);
+        read(&self.send(request)?.body)
+    }
+
+    /// Uploads to our own API, piece by piece.
+    pub(crate) fn upload<O: DeserializeOwned>(
+        &self,
+        path: &str,
+        source: impl std::io::Read + Send + 'static,
+    ) -> Result<O> {
+        let mut request = self.request("POST", path, Vec::new())?;
+        request
+            .headers_mut()
+            .insert(http::header::AUTHORIZATION, self.bearer()?);
+        let request = request.map(|_| ureq::SendBody::from_owned_reader(source));
+        read(&self.received(self.agent.run(request))?.body)
+    }
+
+    fn bearer(&self) -> Result<http::HeaderValue> {
         let token = self
             .token
             .as_ref()
             .ok_or_else(|| self.without(Message::HintToken))?;
-        let body = serde_json::to_vec(body).map_err(std::io::Error::other)?;
-        let mut request = self.request(method, path, if body == b"null" { Vec::new() } else { body })?;
-        let value = format!("Bearer {}", token.expose())
-            .parse()
-            .map_err(std::io::Error::other)?;
-        request.headers_mut().insert(http::header::AUTHORIZATION, value);
-        read(&self.send(request)?.body)
+        let value = format!("Bearer {}", token.expose());
+        Ok(value.parse().map_err(std::io::Error::other)?)
     }
 
     fn without(&self, hint: Message) -> Failure {
@@ -190,6 +207,13 @@ impl Server {
         } else {
             self.agent.run(request)
         };
+        self.received(result)
+    }
+
+    fn received(
+        &self,
+        result: std::result::Result<http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Answer> {
         let lost = |error: ureq::Error| {
             let sentence = Message::Unreachable
                 .with("endpoint", &self.endpoint)

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
 mod deploy;
+mod image;
 mod invoke;
 mod manage;
 mod outside;
+mod registry;
 mod runtime;
 mod server;

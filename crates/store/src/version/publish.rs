@@ -41,6 +41,7 @@ impl Store {
             {
                 return Err(Error::CodeMismatch {
                     given,
+                    image: latest.code.image.is_some(),
                     current: latest.code.sha256,
                 });
             }

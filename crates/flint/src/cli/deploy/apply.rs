@@ -43,9 +43,13 @@ pub(crate) fn function(
     wanted: &Wanted,
     changes: &[Change],
 ) -> Result<()> {
-    let size = package::bytes(wanted.package.zip.len() as u64);
+    let uploading = || {
+        if let super::Code::Package(package) = &wanted.code {
+            terminal.say(Message::Uploading.with("size", package::bytes(package.zip.len() as u64)));
+        }
+    };
     let Some(current) = current else {
-        terminal.say(Message::Uploading.with("size", size));
+        uploading();
         let body = create(wanted);
         let made: FunctionConfiguration = server.aws("POST", "/2015-03-31/functions", &body)?;
         return wait(server, terminal, &wanted.name, made);
@@ -55,10 +59,11 @@ pub(crate) fn function(
     let (code, rest): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.what == "code");
     // Code first: it mends what an earlier deploy left failed. The same code is sent again then.
     if broken || !code.is_empty() {
-        terminal.say(Message::Uploading.with("size", size));
-        let zip_file = Some(STANDARD.encode(&wanted.package.zip));
+        uploading();
+        let code = code_of(wanted);
         let body = UpdateFunctionCodeRequest {
-            zip_file,
+            zip_file: code.zip_file,
+            image_uri: code.image_uri,
             ..UpdateFunctionCodeRequest::default()
         };
         let made = server.aws("PUT", &path(&wanted.name, "/code"), &body)?;
@@ -76,14 +81,25 @@ pub(crate) fn function(
     Ok(())
 }
 
+fn code_of(wanted: &Wanted) -> FunctionCode {
+    match &wanted.code {
+        super::Code::Package(package) => FunctionCode {
+            zip_file: Some(STANDARD.encode(&package.zip)),
+            ..FunctionCode::default()
+        },
+        super::Code::Image(name) => FunctionCode {
+            image_uri: Some(name.clone()),
+            ..FunctionCode::default()
+        },
+    }
+}
+
 fn create(wanted: &Wanted) -> CreateFunctionRequest {
-    let code = FunctionCode {
-        zip_file: Some(STANDARD.encode(&wanted.package.zip)),
-        ..FunctionCode::default()
-    };
+    let image = matches!(wanted.code, super::Code::Image(_));
     CreateFunctionRequest {
         function_name: Some(wanted.name.clone()),
-        code: Some(code),
+        code: Some(code_of(wanted)),
+        package_type: image.then(|| "Image".to_owned()),
         configuration: Configuration {
             role: Some(ROLE.to_owned()),
             ..members(&wanted.project)

@@ -16,6 +16,8 @@ pub(crate) const FILE: &str = "flint.yaml";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Project {
     pub(crate) name: Option<String>,
+    /// Image to deploy instead of a package.
+    pub(crate) image: Option<String>,
     pub(crate) runtime: Option<String>,
     pub(crate) handler: Option<String>,
     pub(crate) description: Option<String>,
@@ -41,6 +43,10 @@ pub(crate) struct Project {
 /// Names of all members, with what they hold; the reference page shows them.
 pub(crate) const MEMBERS: &[(&str, &str)] = &[
     ("name", "name of the function; the folder's name when left out"),
+    (
+        "image",
+        "container image to deploy, as NAME[:TAG]; then there is no runtime, handler or package",
+    ),
     (
         "runtime",
         "runtime identifier, such as python3.11; detected when left out",
@@ -112,6 +118,13 @@ impl Project {
                 problems.push((line.map_or(0, |at| at + 1), format!("{name}: {problem}")));
             }
         }
+        let text_of = text;
+        let packaged = [&project.runtime, &project.handler, &project.package];
+        if project.image.is_some() && packaged.iter().any(|member| member.is_some()) {
+            let text = "image: an image brings its program; leave runtime, handler and package out";
+            let line = text_of.lines().position(|line| line.starts_with("image"));
+            problems.push((line.map_or(0, |at| at + 1), text.to_owned()));
+        }
         problems.sort();
         match problems.is_empty() {
             true => Ok(project),
@@ -125,6 +138,7 @@ impl Project {
     fn set(&mut self, name: &str, value: &Value) -> std::result::Result<(), String> {
         match name {
             "name" => self.name = Some(text(value)?),
+            "image" => self.image = Some(text(value)?),
             "runtime" => self.runtime = Some(text(value)?),
             "handler" => self.handler = Some(text(value)?),
             "description" => self.description = Some(text(value)?),

@@ -55,6 +55,7 @@ messages! {
     AskDeleteVersion: "delete version {version} of {name}?", "删除 {name} 的版本 {version}？";
     AskDeleteAlias: "delete the alias {alias} of {name}?", "删除 {name} 的别名 {alias}？";
     AskRemoveRuntime: "remove the runtime {name}? Functions that use it stop working", "移除运行时 {name}？使用它的函数将无法运行";
+    AskDeleteImage: "forget the image {name}?", "移除镜像 {name}？";
     Deleted: "{what} deleted", "已删除 {what}";
     // deploy
     Packed: "packed {files} files, {size}", "已打包 {files} 个文件，共 {size}";
@@ -95,6 +96,12 @@ messages! {
     BadTarget: "{text}: write ALIAS=VERSION or ALIAS=VERSION,VERSION:PERCENT%", "{text}：请写成 别名=版本 或 别名=版本,版本:百分比%";
     LogsEmpty: "no log lines", "没有日志";
     RuntimeAdded: "{name} is served by {exec} {version}", "{name} 由 {exec} {version} 提供";
+    NoImageSource: "name the image's archive or layout", "请指定镜像的归档或布局";
+    ArchiveIsFolder: "{path} is a folder; give an OCI layout with --oci-layout", "{path} 是目录；OCI 布局请用 --oci-layout";
+    Pulling: "the server pulls {name}", "服务器正在拉取 {name}";
+    ImageNote: "note: {note}", "注意：{note}";
+    NoRegistryPassword: "no password: set FLINT_REGISTRY_PASSWORD, or give it with --password-stdin",
+        "没有密码：请设置 FLINT_REGISTRY_PASSWORD，或用 --password-stdin 输入";
     BadRoot: "{path} is neither a folder nor a tar archive of a root: {reason}", "{path} 既不是目录，也不是根文件系统的 tar 包：{reason}";
     TarNeedsHost: "a tar archive is unpacked on the server's host: run this there with --data-dir", "tar 包需在服务器主机上解开：请在该主机上加 --data-dir 运行";
     DoctorFailed: "the sandbox cannot be tried out here: {reason}", "无法在此主机上试验沙箱：{reason}";
