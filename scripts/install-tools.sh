@@ -56,3 +56,8 @@ install_interpreters() {
   [ -x /usr/bin/node ] || apt_install nodejs
   apt_install iproute2 nftables
 }
+
+# What tests of images work with: a static program for their roots, a registry, its certificates.
+install_image_tools() {
+  apt_install busybox-static curl docker-registry openssl
+}

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 . scripts/install-tools.sh
 install_build_tools
 install_interpreters
+install_image_tools
 
 cycles="${FLINT_CYCLES:-10000}" kills="${FLINT_KILLS:-50}" cases="${PROPTEST_CASES:-20000}"
 log=$(mktemp)
@@ -57,7 +58,7 @@ figures probes "flint doctor -o json" \
   "$(figure probes-held "$held" probes), $(figure probes-open "$open" probes), $(figure probes-not-shown "$notshown" probes)"
 
 say "property tests, $cases cases each"
-for crate in model store runtime gateway; do
+for crate in model store image runtime gateway; do
   PROPTEST_CASES=$cases timeout 1200 cargo test --locked -p "flint-$crate"
 done
 figures fuzz "PROPTEST_CASES=$cases make soak" "$(figure property-cases "$cases" cases), $(figure property-failures 0 cases)"

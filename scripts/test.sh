@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 
 install_build_tools
 install_interpreters
+install_image_tools
 apt_install python3-venv
 
 if cargo fmt --version >/dev/null 2>&1; then cargo fmt --all --check; fi

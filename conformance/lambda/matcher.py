@@ -21,7 +21,8 @@ KINDS = {
     "fn-name": WORD,
     "alias-name": WORD,
     "resource": r"[A-Za-z0-9_/@.=+:-]+",
-    "code-sha256": r"[A-Za-z0-9+/]{43}=",
+    # Of a zip as base64, of an image as hexadecimal digits.
+    "code-sha256": r"[A-Za-z0-9+/]{43}=|[0-9a-f]{64}",
     "code-sha-256": r"[A-Za-z0-9+/]{43}=",
     "location": r"https?://\S+",
     "duration": r"[0-9.]+",
