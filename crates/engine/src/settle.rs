@@ -91,6 +91,7 @@ pub(crate) fn settle(
     timings.queue = facts.queue.saturating_sub(timings.start());
     timings.reply = ran.ended.elapsed();
     let (payload, remark) = answer(&facts.request_id, &ran);
+    let origin = start.as_ref().map(|start| name_of(start.from));
     let function_error = (!matches!(ran.reply, Reply::Answer(_))).then_some(FunctionError::Unhandled);
     let log_stream = live.instance.log_stream().to_owned();
     let report = Report {
@@ -117,7 +118,7 @@ pub(crate) fn settle(
         payload,
         function_error,
         timings,
-        cold: fresh,
+        start: origin,
         memory_peak,
         log_tail,
     }
@@ -197,7 +198,7 @@ pub(crate) fn not_started(
         payload,
         function_error,
         timings,
-        cold: true,
+        start: Some("fresh"),
         memory_peak: 0,
         log_tail,
     })
@@ -239,11 +240,14 @@ fn record(engine: &Engine, report: &Report<'_>, ok: bool) -> Option<Bytes> {
     if report.start.is_some() {
         engine.inner.parts.metrics.start_took(&report.timings.stages());
     }
-    let text = log_text(report);
+    let mut text = log_text(report);
     let tail = report.facts.log_tail.then(|| {
         let start = text.ceil_char_boundary(text.len().saturating_sub(limits::LOG_TAIL));
         Bytes::copy_from_slice(&text.as_bytes()[start..])
     });
+    // The caller's copy is Lambda's to the letter; what is kept says more at the end of its last line.
+    text.pop();
+    stages(report, &mut text);
     let logs = &engine.inner.parts.logs;
     let log_record = LogRecord {
         time_ms: wall_ms(),
@@ -284,19 +288,22 @@ fn log_text(report: &Report<'_>) -> String {
     if report.start.is_some() {
         let _ = write!(text, "Init Duration: {:.2} ms\t", millis(report.timings.start()));
     }
-    stages(report, &mut text);
+    text.push('\n');
     text
+}
+
+fn name_of(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Warm => "warm",
+        Origin::Fresh => "fresh",
+    }
 }
 
 /// Where the time went, in milliseconds: the end of the REPORT line.
 fn stages(report: &Report<'_>, text: &mut String) {
     text.push_str("Flint:");
     if let Some(start) = &report.start {
-        let from = match start.from {
-            Origin::Warm => "warm",
-            Origin::Fresh => "fresh",
-        };
-        let _ = write!(text, " start={from}");
+        let _ = write!(text, " start={}", name_of(start.from));
     }
     for (name, took) in report.timings.stages() {
         let of_start = !matches!(name, "queue" | "handler" | "reply");

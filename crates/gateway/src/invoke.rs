@@ -191,7 +191,11 @@ fn answer(outcome: Outcome) -> Answer {
         Some(FunctionError::Unhandled) => set("x-amz-function-error", "Unhandled"),
         None => {}
     }
-    set("x-flint-timing", &timing(&outcome.timings));
+    let start = outcome.start.map(|origin| format!(", start={origin}"));
+    set(
+        "x-flint-timing",
+        &(timing(&outcome.timings) + &start.unwrap_or_default()),
+    );
     if let Some(tail) = outcome.log_tail {
         set("x-amz-log-result", &BASE64.encode(tail));
     }

@@ -66,8 +66,8 @@ pub struct Outcome {
     pub function_error: Option<FunctionError>,
     /// Time by stage.
     pub timings: Timings,
-    /// This call started its instance.
-    pub cold: bool,
+    /// What its instance was started from, `warm` stock or `fresh`, when this call started it.
+    pub start: Option<&'static str>,
     /// Highest memory of the instance so far, in bytes.
     pub memory_peak: u64,
     /// The last 4 KiB of the log, when asked for.

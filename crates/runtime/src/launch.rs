@@ -174,6 +174,12 @@ impl Instance {
         let mut instance = Instance::new(sandbox, link, log, Arc::clone(spec), log_stream, birth);
         match instance.initialise(config.init_limit, late.as_deref()).await {
             Ok(()) => Ok(Launched::Ready(Box::new(instance))),
+            // It may have died while it was kept, unnoticed so far. As on Lambda, a failed init has a second try.
+            Err(InitFailure::Exited(exit)) if late.is_some() && !exit.oom => {
+                let log_stream = instance.log_stream.clone();
+                instance.destroy().await;
+                Box::pin(Self::launch(launcher, config, spec, log_stream, None)).await
+            }
             Err(failure) => Ok(instance.into_failure(failure).await),
         }
     }

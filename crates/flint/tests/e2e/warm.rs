@@ -36,14 +36,34 @@ fn stocked(server: &Server, count: f64) {
     }
 }
 
-/// The stages that a REPORT line tells.
-fn report(log: &str) -> String {
-    let line = log
-        .lines()
-        .find(|line| line.starts_with("REPORT"))
-        .unwrap_or_default();
-    line.rsplit_once("Flint: ")
-        .map_or(String::new(), |(_, stages)| stages.trim().to_owned())
+/// Everything in the function logs that are kept.
+fn kept_logs(server: &Server) -> String {
+    let answer = || {
+        let folder = server.data_dir().join("logs");
+        let files = walkdir(&folder);
+        files
+            .iter()
+            .map(|file| std::fs::read_to_string(file).unwrap_or_default())
+            .collect::<String>()
+    };
+    let until = Instant::now() + Duration::from_secs(5);
+    while !answer().contains("REPORT") {
+        assert!(Instant::now() < until, "no log is kept");
+    }
+    answer()
+}
+
+fn walkdir(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .flat_map(|entry| {
+            if entry.path().is_dir() {
+                walkdir(&entry.path())
+            } else {
+                vec![entry.path()]
+            }
+        })
+        .collect()
 }
 
 #[test]
@@ -57,10 +77,20 @@ fn a_warm_start_is_the_same_function_with_its_own_environment_limits_and_code() 
         .unwrap();
     stocked(&server, 2.0);
     let answer = lambda.invoke("f", &json!(1)).unwrap();
-    let stages = report(&answer.log);
     assert!(
-        stages.starts_with("start=warm queue=") && stages.contains("runtime=0.00"),
+        answer.timing.starts_with("queue=") && answer.timing.contains("runtime=0.000"),
         "{}",
+        answer.timing
+    );
+    assert!(answer.timing.ends_with("start=warm"), "{}", answer.timing);
+    let kept = kept_logs(&server);
+    assert!(
+        kept.contains("Flint: start=warm queue=") && kept.contains("runtime=0.00"),
+        "{kept}"
+    );
+    assert!(
+        !answer.log.contains("Flint:"),
+        "the caller's copy is Lambda's: {}",
         answer.log
     );
     let told = answer.json();
@@ -82,11 +112,7 @@ fn a_warm_start_is_the_same_function_with_its_own_environment_limits_and_code() 
         .create("f", "python3.11", "app.handler", &[("app.py", PYTHON)], &more)
         .unwrap();
     let answer = other.invoke("f", &json!(1)).unwrap();
-    assert!(
-        report(&answer.log).starts_with("start=fresh queue="),
-        "{}",
-        answer.log
-    );
+    assert!(answer.timing.ends_with("start=fresh"), "{}", answer.timing);
     let mut same = answer.json();
     let volatile = [
         "AWS_LAMBDA_LOG_STREAM_NAME",
@@ -135,7 +161,7 @@ fn node_and_custom_runtimes_start_from_the_stock_too() {
         .unwrap();
     stocked(&server, 4.0);
     let answer = lambda.invoke("n", &json!(1)).unwrap();
-    assert!(report(&answer.log).starts_with("start=warm"), "{}", answer.log);
+    assert!(answer.timing.ends_with("start=warm"), "{}", answer.timing);
     let told = answer.json();
     assert_eq!(
         (&told["cwd"], &told["hour"], &told["found"]),
@@ -143,7 +169,7 @@ fn node_and_custom_runtimes_start_from_the_stock_too() {
     );
     assert_eq!(told["env"]["NODE_ENV"], "production");
     let answer = lambda.invoke("p", &json!(1)).unwrap();
-    assert!(report(&answer.log).starts_with("start=warm"), "{}", answer.log);
+    assert!(answer.timing.ends_with("start=warm"), "{}", answer.timing);
     assert_eq!(answer.json(), "red");
 }
 
@@ -158,11 +184,11 @@ fn what_only_a_fresh_process_reads_is_started_fresh_and_the_report_says_why() {
         .unwrap();
     stocked(&server, 2.0);
     let answer = lambda.invoke("n", &json!(1)).unwrap();
-    let stages = report(&answer.log);
-    assert!(stages.starts_with("start=fresh"), "{stages}");
+    assert!(answer.timing.ends_with("start=fresh"), "{}", answer.timing);
+    let kept = kept_logs(&server);
     assert!(
-        stages.ends_with("(NODE_OPTIONS is read by a fresh process only)"),
-        "{stages}"
+        kept.contains("(NODE_OPTIONS is read by a fresh process only)"),
+        "{kept}"
     );
     assert_eq!(answer.json(), json!(["--max-old-space-size=64"]));
 }
