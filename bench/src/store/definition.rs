@@ -36,6 +36,7 @@ pub(crate) fn function(number: usize) -> NewFunction {
         logging,
         snap_start: "None".into(),
         layers: Vec::new(),
+        layer_code: Vec::new(),
         dead_letter: None,
         kept: BTreeMap::new(),
         network: None,

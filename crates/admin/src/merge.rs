@@ -32,6 +32,7 @@ pub(crate) fn defaults(name: &str) -> VersionConfig {
         },
         snap_start: "None".to_owned(),
         layers: Vec::new(),
+        layer_code: Vec::new(),
         dead_letter: None,
         kept: BTreeMap::new(),
         network: None,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::mount::Mount;
 use crate::runtime::RuntimeId;
+use crate::CodeRef;
 
 /// How the code is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +104,9 @@ pub struct VersionConfig {
     /// ARNs of layer versions in order.
     #[serde(default)]
     pub layers: Vec<String>,
+    /// The packages of these layers, in the same order: a deleted layer version stays usable by who has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layer_code: Vec<CodeRef>,
     /// Target ARN of the dead-letter queue.
     #[serde(default)]
     pub dead_letter: Option<String>,
@@ -133,5 +138,15 @@ impl VersionConfig {
             Mode::Web => WEB_CONCURRENCY,
         };
         self.concurrency.unwrap_or(usual)
+    }
+}
+
+impl VersionConfig {
+    /// What its instances see below `/mnt`. An entry that is no mount (kept by a release that did not look at them) is
+    /// left out.
+    pub fn mounts(&self) -> Vec<Mount> {
+        let entries = self.kept.get("FileSystemConfigs").and_then(|value| value.as_array());
+        let read = |entry: &serde_json::Value| serde_json::from_value(entry.clone()).ok();
+        entries.into_iter().flatten().filter_map(read).collect()
     }
 }

@@ -62,12 +62,16 @@ codes! {
     Store = 2004, "ServiceException", 500, true;
     /// A limit of the account on stored things is reached.
     QuotaExceeded = 2005, "CodeStorageExceededException", 400, false;
+    /// The disk's share for packages, layers and artefacts is used up.
+    DiskQuota = 2006, "CodeStorageExceededException", 400, false;
     /// A package cannot be accepted: not a zip, hostile entries, too large when unpacked.
     BadPackage = 2101, "InvalidParameterValueException", 400, false;
     /// A stored package is not what was uploaded.
     PackageDamaged = 2102, "ServiceException", 500, false;
     /// A zip names no function code at all.
     EmptyPackage = 2103, "InvalidParameterValueException", 400, false;
+    /// An upload of an artefact cannot be accepted: not what it says it is, or hostile.
+    BadArtefact = 2104, "InvalidParameterValueException", 400, false;
     /// An image cannot be accepted: not an image, hostile entries, too large, for another machine.
     BadImage = 2201, "InvalidParameterValueException", 400, false;
     /// A stored image is not what was taken in.
@@ -82,6 +86,8 @@ codes! {
     RuntimeUnavailable = 3101, "InvalidRuntimeException", 502, false;
     /// The runtime broke the protocol.
     ProtocolViolation = 3102, "ServiceException", 500, false;
+    /// A folder that a function shows below `/mnt` is not there on this host.
+    MountUnavailable = 3103, "EFSMountFailureException", 403, true;
     /// No room within the concurrency limits before the caller's deadline.
     Throttled = 3201, "TooManyRequestsException", 429, true;
     /// The version is not ready yet.

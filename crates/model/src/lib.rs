@@ -4,25 +4,31 @@
 //! spoken over a wire or carried out.
 
 pub mod alias;
+pub mod artefact;
 pub mod code;
 pub mod config;
 pub mod error;
 pub mod function;
 pub mod ids;
 pub mod invocation;
+pub mod layer;
 pub mod limits;
+pub mod mount;
 pub mod outcome;
 pub mod reference;
 pub mod runtime;
 pub mod version;
 
 pub use alias::Alias;
+pub use artefact::Artefact;
 pub use code::{CodeRef, ImageName};
 pub use config::VersionConfig;
 pub use error::Code;
 pub use function::Function;
 pub use ids::{AccountId, FunctionId, RequestId, RevisionId, UnixMillis};
 pub use invocation::Invocation;
+pub use layer::LayerVersion;
+pub use mount::Mount;
 pub use outcome::Outcome;
 pub use reference::{FunctionRef, Qualifier};
 pub use version::{Version, VersionNumber};

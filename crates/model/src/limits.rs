@@ -12,6 +12,8 @@ pub const ZIP_IN_REQUEST: usize = 52_428_800;
 pub const CREATE_REQUEST: usize = 70_167_211;
 /// Largest sum of unpacked file sizes of a package and its layers.
 pub const UNZIPPED: u64 = 262_144_000;
+/// Layers of one function.
+pub const LAYERS: usize = 5;
 /// Most entries in a package.
 pub const PACKAGE_ENTRIES: usize = 100_000;
 /// Largest sum of environment names and values.

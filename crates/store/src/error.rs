@@ -70,6 +70,62 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// The layer has no such version.
+    #[error("version {number} of layer {name} does not exist; list the versions of the layer")]
+    LayerNotFound {
+        /// The layer.
+        name: String,
+        /// The version.
+        number: u64,
+    },
+    /// A policy has a statement of that name already.
+    #[error("statement {0} exists already; remove it or choose another name")]
+    StatementExists(String),
+    /// A policy has no such statement.
+    #[error("statement {0} does not exist; read the policy to see its name")]
+    StatementNotFound(String),
+    /// The caller's revision of a layer's policy is not the latest.
+    #[error("the revision given is not the latest; read the policy again and retry")]
+    PolicyRevisionMismatch,
+    /// The artefact has no such version.
+    #[error("version {version} of artefact {name} does not exist; `flint artefact list` shows what there is")]
+    ArtefactNotFound {
+        /// The artefact.
+        name: String,
+        /// The version.
+        version: u64,
+    },
+    /// Function versions show the artefact version.
+    #[error("version {version} of artefact {name} is used by {}; take it out of them, or delete them, first", users.join(", "))]
+    ArtefactInUse {
+        /// The artefact.
+        name: String,
+        /// The version.
+        version: u64,
+        /// As `NAME:VERSION`.
+        users: Vec<String>,
+    },
+    /// An upload of an artefact cannot be accepted.
+    #[error("artefact refused: {0}")]
+    BadArtefact(String),
+    /// The files of an artefact are not what was uploaded.
+    #[error("the files of artefact content {content} are damaged: {reason}; publish it again under a new version")]
+    ArtefactDamaged {
+        /// Name of the tree.
+        content: String,
+        /// What does not match.
+        reason: String,
+    },
+    /// The disk's share is used up.
+    #[error("{needed} more bytes would exceed the disk quota: {used} of {quota} bytes are used; delete what is not needed")]
+    DiskQuota {
+        /// Bytes that were to be stored.
+        needed: u64,
+        /// Bytes in use.
+        used: u64,
+        /// The quota.
+        quota: u64,
+    },
     /// A package cannot be accepted.
     #[error("package refused: {0}")]
     BadPackage(String),
@@ -131,20 +187,29 @@ impl Error {
             Self::FunctionNotFound(_)
             | Self::VersionNotFound(_)
             | Self::AliasNotFound(_)
-            | Self::ImageNotFound(_) => Code::NotFound,
+            | Self::ImageNotFound(_)
+            | Self::LayerNotFound { .. }
+            | Self::StatementNotFound(_)
+            | Self::ArtefactNotFound { .. } => Code::NotFound,
             Self::FunctionExists(_)
+            | Self::StatementExists(_)
+            | Self::ArtefactInUse { .. }
             | Self::AliasExists(_)
             | Self::UpdateInProgress
             | Self::StillPending
             | Self::VersionInUse { .. } => Code::Conflict,
-            Self::RevisionMismatch => Code::PreconditionFailed,
+            Self::RevisionMismatch | Self::PolicyRevisionMismatch => Code::PreconditionFailed,
             Self::LatestShared
             | Self::SharedWithItself(_)
             | Self::CodeMismatch { .. }
             | Self::ReservationTooLarge { .. }
             | Self::TooManyTags { .. } => Code::InvalidParameter,
             Self::BadPackage(_) | Self::UnzippedTooLarge { .. } => Code::BadPackage,
-            Self::PackageDamaged { .. } => Code::PackageDamaged,
+            Self::BadArtefact(_) => Code::BadArtefact,
+            Self::PackageDamaged { .. } | Self::ArtefactDamaged { .. } => Code::PackageDamaged,
+            Self::DiskQuota { .. } => Code::DiskQuota,
+            // A full disk is a quota that nobody set.
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Code::DiskQuota,
             Self::Io { .. }
             | Self::Database(_)
             | Self::Document(_)

@@ -226,6 +226,7 @@ impl Store {
 }
 
 fn create(connection: &Connection, new: NewFunction) -> Result<(Function, Version)> {
+    crate::artefact::check_shown(connection, &new.tenant, &new.config)?;
     let function = Function {
         tenant: new.tenant,
         id: FunctionId::generate(),

@@ -4,15 +4,18 @@
 //! with its preconditions; every definition write appears in `changes`. Leaves to others: what the definitions mean.
 
 mod alias;
+mod artefact;
 mod changes;
 mod config;
 mod error;
 mod function;
 mod image;
+mod layer;
 pub mod package;
 mod queue_writer;
 mod recursion;
 mod registered;
+mod room;
 mod schema;
 mod setting;
 mod snapshot;
@@ -25,13 +28,15 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 
 pub use alias::{AliasUpdate, NewAlias};
+pub use artefact::{Announced, ArtefactFiles, NewArtefact, StoredArtefact, Upload};
 pub use config::Config;
 pub use error::Error;
 pub use function::NewFunction;
 pub use image::{ImageRecord, NamedImage, Which};
-pub use package::Packages;
+pub use layer::{LayerFilter, NewLayerVersion};
+pub use package::{Keep, Packages};
 pub use registered::RegisteredRuntime;
-pub use snapshot::FunctionRow;
+pub use snapshot::{FunctionRow, Referenced};
 pub use version::{ChangeLatest, Publish, Settled, UpdateLatest};
 
 use queue_writer::Writer;
@@ -50,6 +55,7 @@ struct Inner {
     readers: Mutex<Vec<Connection>>,
     path: std::path::PathBuf,
     packages: Packages,
+    artefact_files: ArtefactFiles,
 }
 
 impl std::fmt::Debug for Store {
@@ -67,7 +73,9 @@ impl Store {
         let path = config.data_dir.join("flint.db");
         let mut connection = open_connection(&path)?;
         schema::migrate(&mut connection)?;
-        let packages = Packages::open(&config.data_dir)?;
+        let room = room::Room::new(config.disk_quota);
+        let packages = Packages::open(&config.data_dir, room.clone())?;
+        let artefact_files = ArtefactFiles::open(&config.data_dir, config.artefact_bytes, room)?;
         let writer = Writer::start(connection, config.queue_length)?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -75,6 +83,7 @@ impl Store {
                 readers: Mutex::new(Vec::new()),
                 path,
                 packages,
+                artefact_files,
             }),
         })
     }
@@ -82,6 +91,11 @@ impl Store {
     /// The code packages.
     pub fn packages(&self) -> &Packages {
         &self.inner.packages
+    }
+
+    /// The files of artefacts.
+    pub fn artefact_files(&self) -> &ArtefactFiles {
+        &self.inner.artefact_files
     }
 
     /// Follows the number of the last committed change; readers re-read from `changes_since`.

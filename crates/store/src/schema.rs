@@ -37,6 +37,21 @@ CREATE TABLE images (
 CREATE TABLE image_tags (
     tenant TEXT NOT NULL, name TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL,
     PRIMARY KEY (tenant, name, tag));
+", "
+CREATE TABLE layers (tenant TEXT NOT NULL, name TEXT NOT NULL, last_version INTEGER NOT NULL, PRIMARY KEY (tenant, name));
+CREATE TABLE layer_versions (
+    tenant TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, sha256 TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (tenant, name, number));
+CREATE INDEX layer_versions_by_code ON layer_versions (sha256);
+CREATE TABLE artefacts (tenant TEXT NOT NULL, name TEXT NOT NULL, last_version INTEGER NOT NULL, PRIMARY KEY (tenant, name));
+CREATE TABLE artefact_versions (
+    tenant TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, content TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (tenant, name, version));
+CREATE TABLE version_uses (
+    tenant TEXT NOT NULL, function_id TEXT NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL,
+    PRIMARY KEY (tenant, function_id, number, kind, key),
+    FOREIGN KEY (tenant, function_id, number) REFERENCES versions (tenant, function_id, number) ON DELETE CASCADE);
+CREATE INDEX version_uses_by_key ON version_uses (tenant, kind, key);
 "];
 
 /// The oldest schema whose release can still work with what this one leaves behind (decision 002). Raised only by a step

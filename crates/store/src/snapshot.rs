@@ -1,9 +1,21 @@
 //! Whole functions, as the engine's snapshot reads them.
 
+use std::collections::HashSet;
+
 use flint_model::{AccountId, Alias, Function, FunctionId, Version};
 use rusqlite::{Connection, params};
 
+use crate::package::Keep;
 use crate::{Result, Store, alias, function, version};
+
+/// What must stay on the disk.
+#[derive(Debug, Clone, Default)]
+pub struct Referenced {
+    /// Packages, layers and merged layers.
+    pub keep: Keep,
+    /// Contents of artefacts.
+    pub artefacts: HashSet<String>,
+}
 
 /// A function with everything under it.
 #[derive(Debug, Clone)]
@@ -66,12 +78,26 @@ impl Store {
         .await
     }
 
-    /// Hashes of all packages that a version refers to.
-    pub async fn referenced_packages(&self) -> Result<std::collections::HashSet<String>> {
+    /// What the definitions refer to on the disk: packages and layers, merged layers, contents of artefacts.
+    pub async fn referenced(&self) -> Result<Referenced> {
         self.read(|connection| {
-            let mut query = connection.prepare_cached("SELECT DISTINCT sha256 FROM versions")?;
-            let rows = query.query_map([], |row| row.get::<_, String>(0))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+            // One read transaction: a layer that goes from its own table into a version's is not missed in between.
+            let transaction = connection.unchecked_transaction()?;
+            let all = |sql: &str| -> Result<HashSet<String>> {
+                let mut query = transaction.prepare_cached(sql)?;
+                let rows = query.query_map([], |row| row.get::<_, String>(0))?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            };
+            let packages = all(
+                "SELECT sha256 FROM versions UNION SELECT sha256 FROM layer_versions
+                 UNION SELECT key FROM version_uses WHERE kind = 'layer'",
+            )?;
+            let merged = all("SELECT DISTINCT key FROM version_uses WHERE kind = 'merged'")?;
+            let artefacts = all("SELECT DISTINCT content FROM artefact_versions")?;
+            Ok(Referenced {
+                keep: Keep { packages, merged },
+                artefacts,
+            })
         })
         .await
     }

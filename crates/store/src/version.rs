@@ -1,6 +1,7 @@
 //! Versions: `$LATEST` and its updates, settling, deletion; publishing is in `version/publish.rs`.
 
 mod publish;
+mod uses;
 
 use flint_model::version::{LastUpdate, State};
 use flint_model::{
@@ -69,7 +70,7 @@ pub(crate) fn put(connection: &Connection, function: &Function, version: &Versio
             version.code.sha256,
             serde_json::to_string(version)?
         ])?;
-    Ok(())
+    uses::put(connection, function, version)
 }
 
 pub(crate) fn get(connection: &Connection, function: &Function, number: VersionNumber) -> Result<Version> {
@@ -196,7 +197,11 @@ impl Store {
             if latest.last_update == LastUpdate::InProgress {
                 return Err(Error::UpdateInProgress);
             }
+            let shown = latest.config.mounts();
             change(&mut latest)?;
+            if latest.config.mounts() != shown {
+                crate::artefact::check_shown(connection, &update.tenant, &latest.config)?;
+            }
             latest.last_update = LastUpdate::InProgress;
             latest.revision = RevisionId::generate();
             latest.modified_ms = update.now_ms;

@@ -37,6 +37,7 @@ fn config(description: &str) -> VersionConfig {
         },
         snap_start: "None".into(),
         layers: vec![],
+        layer_code: vec![],
         dead_letter: None,
         kept: BTreeMap::new(),
         network: None,

@@ -5,13 +5,19 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::CWD;
-use rustix::mount::{FsPickFlags, MoveMountFlags};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode};
+use rustix::mount::{FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::{Error, Result};
 use crate::root::{SHOWN, clone_tree};
 use crate::spec::Bind;
+use crate::sys;
+
+/// Below it, mounts have names that nobody knows before the claim.
+const NAMED: &str = "/mnt";
 
 /// Shows `binds` in the mount namespace `inside`, and gives its `/tmp` a size. `home` is the launcher's namespace.
 pub(super) fn mount(inside: &OwnedFd, home: &OwnedFd, binds: &[Bind], tmp: u64) -> Result<()> {
@@ -19,8 +25,12 @@ pub(super) fn mount(inside: &OwnedFd, home: &OwnedFd, binds: &[Bind], tmp: u64) 
         .iter()
         .map(|bind| clone_tree(&bind.source, SHOWN))
         .collect::<Result<Vec<_>>>()?;
+    let named = mount_points(binds)?;
     enter(inside, "enter the mounts of the sandbox")?;
-    let result = attach(&trees, binds).and_then(|()| size_tmp(tmp));
+    let result = named
+        .map_or(Ok(()), |points| crate::root::attach(&points, Path::new(NAMED)))
+        .and_then(|()| attach(&trees, binds))
+        .and_then(|()| size_tmp(tmp));
     // The launcher is of no use in a foreign namespace: if this ever failed, all its later work would go astray.
     if let Err(error) = enter(home, "return to the launcher's own mounts") {
         drop(error);
@@ -32,6 +42,32 @@ pub(super) fn mount(inside: &OwnedFd, home: &OwnedFd, binds: &[Bind], tmp: u64) 
 fn enter(namespace: &OwnedFd, step: &str) -> Result<()> {
     move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount))
         .map_err(|error| Error::build(step, error))
+}
+
+/// A small file system with a folder for each bind below `/mnt`: the root template is read-only and shared, so the folders
+/// cannot be made there. It is made here, by root of the launcher, whom nobody inside can be: no one there can change it.
+fn mount_points(binds: &[Bind]) -> Result<Option<OwnedFd>> {
+    let names: Vec<_> = binds
+        .iter()
+        .filter_map(|bind| bind.target.strip_prefix(NAMED).ok())
+        .collect();
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let step = |error: rustix::io::Errno| Error::build("make the mount points below /mnt", error);
+    let made = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(step)?;
+    for (key, value) in [("size", "64k"), ("nr_inodes", "64"), ("mode", "755")] {
+        rustix::mount::fsconfig_set_string(&made, key, value).map_err(step)?;
+    }
+    rustix::mount::fsconfig_create(&made).map_err(step)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let points = rustix::mount::fsmount(&made, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(step)?;
+    for name in names {
+        rustix::fs::mkdirat(&points, name, Mode::from_raw_mode(0o755)).map_err(step)?;
+    }
+    sys::mount_set(points.as_fd(), SHOWN, 0, false)
+        .map_err(|error| Error::build("make the mount points below /mnt read-only", error))?;
+    Ok(Some(points))
 }
 
 fn attach(trees: &[OwnedFd], binds: &[Bind]) -> Result<()> {

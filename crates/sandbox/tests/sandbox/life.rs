@@ -4,8 +4,9 @@ use std::io::Read;
 use std::net::TcpStream;
 
 use flint_sandbox::launcher;
+use flint_sandbox::spec::Bind;
 
-use crate::scene::{Output, Scene, class, processes_of, sh, until};
+use crate::scene::{Output, SOON, Scene, class, processes_of, sh, until};
 
 /// What must be the same after as before. Counted for this scene only where the host has more than us.
 fn traces(scene: &Scene) -> (usize, usize, usize) {
@@ -224,4 +225,40 @@ async fn a_root_folder_is_shown_instead_of_the_hosts() {
     drop(sandbox);
     let text = output.text().await;
     assert!(text.starts_with("from the image\n127.0.0.1 localhost"), "{text}");
+}
+
+#[tokio::test]
+async fn what_has_a_name_of_its_own_is_shown_read_only_below_mnt() {
+    let scene = Scene::new();
+    let (models, data) = (scene.folder().join("models"), scene.folder().join("data"));
+    for folder in [&models, &data] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    std::fs::write(models.join("weights"), "1 2 3\n").unwrap();
+    std::fs::write(scene.folder().join("secret"), "no\n").unwrap();
+    std::os::unix::fs::symlink("../secret", models.join("out")).unwrap();
+    std::os::unix::fs::symlink(scene.folder().join("secret"), models.join("far")).unwrap();
+    let script = "ls /mnt; cat /mnt/models/weights; ls /mnt/b.2; cat /mnt/models/out /mnt/models/far; touch /mnt/x; \
+                  touch /mnt/models/x; mkdir /mnt/new; rm -r /mnt/b.2; grep ' /mnt' /proc/mounts | cut -d' ' -f2,4 | cut -c1-28";
+    let (sandbox, output) = scene
+        .start_with(sh(script), |claim| {
+            for (source, target) in [(models, "/mnt/models"), (data, "/mnt/b.2")] {
+                let target = target.into();
+                claim.binds.push(Bind { source, target });
+            }
+        })
+        .await;
+    tokio::time::timeout(SOON, sandbox.exited()).await.unwrap();
+    let said = output.text().await;
+    assert!(said.starts_with("b.2\nmodels\n1 2 3\n"), "{said}");
+    assert!(!said.contains("no\n"), "a link leads out: {said}");
+    assert_eq!(said.matches("No such file").count(), 2, "{said}");
+    assert_eq!(said.matches("Read-only file system").count(), 4, "{said}");
+    for place in ["/mnt", "/mnt/models", "/mnt/b.2"] {
+        assert!(
+            said.contains(&format!("{place} ro,nosuid,nodev")),
+            "{place}: {said}"
+        );
+    }
+    sandbox.destroy().await.unwrap();
 }

@@ -43,8 +43,29 @@ impl Builder {
     }
 }
 
+/// How many files a manifest names.
+pub(crate) fn files(manifest: &str) -> u64 {
+    let count = manifest.lines().filter(|line| line.starts_with("file ")).count();
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// The sum of the sizes that a manifest states.
+pub(crate) fn size(manifest: &str) -> u64 {
+    let sizes = manifest.lines().filter_map(|line| line.split(' ').nth(2)?.parse::<u64>().ok());
+    sizes.sum()
+}
+
 /// Checks every file that the manifest names; the text says what does not match.
 pub(crate) fn check(manifest: &[u8], tree: &Path) -> Result<(), String> {
+    check_files(manifest, tree, true)
+}
+
+/// Checks that every file is there with its size and mode, without reading it: for trees of gigabytes.
+pub(crate) fn check_sizes(manifest: &[u8], tree: &Path) -> Result<(), String> {
+    check_files(manifest, tree, false)
+}
+
+fn check_files(manifest: &[u8], tree: &Path, whole: bool) -> Result<(), String> {
     let text = std::str::from_utf8(manifest).map_err(|_| "its manifest is not text".to_owned())?;
     let lines = text
         .strip_prefix(FORMAT)
@@ -56,18 +77,21 @@ pub(crate) fn check(manifest: &[u8], tree: &Path) -> Result<(), String> {
                 .next()
                 .ok_or_else(|| format!("manifest line {line:?} is short"))
         };
-        let (kind, mode, _size, digest, path) = (word()?, word()?, word()?, word()?, word()?);
+        let (kind, mode, size, digest, path) = (word()?, word()?, word()?, word()?, word()?);
         let full = tree.join(path);
         let bytes = if kind == "link" {
             let target = fs::read_link(&full).map_err(|error| format!("{path}: {error}"))?;
             target.to_string_lossy().into_owned().into_bytes()
         } else {
-            let mode_now = fs::symlink_metadata(&full)
-                .map_err(|error| format!("{path}: {error}"))?
-                .permissions()
-                .mode();
-            if format!("{:04o}", mode_now & 0o7777) != mode {
+            let now = fs::symlink_metadata(&full).map_err(|error| format!("{path}: {error}"))?;
+            if format!("{:04o}", now.permissions().mode() & 0o7777) != mode {
                 return Err(format!("{path} has another mode"));
+            }
+            if now.len().to_string() != size {
+                return Err(format!("{path} has another size"));
+            }
+            if !whole {
+                continue;
             }
             fs::read(&full).map_err(|error| format!("{path}: {error}"))?
         };

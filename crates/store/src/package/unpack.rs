@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Read, Seek, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
@@ -25,6 +25,8 @@ pub struct Caps {
     pub bytes: u64,
     /// Length of one path in bytes, and of one name in it.
     pub path: usize,
+    /// Each file is on the disk before it counts as written: where the tree is the only copy.
+    pub sync: bool,
 }
 
 impl Default for Caps {
@@ -33,6 +35,7 @@ impl Default for Caps {
             entries: limits::PACKAGE_ENTRIES,
             bytes: limits::UNZIPPED,
             path: 1_024,
+            sync: false,
         }
     }
 }
@@ -49,20 +52,32 @@ enum Kind {
 #[derive(Debug)]
 pub(crate) struct Plan {
     entries: BTreeMap<String, (usize, Kind)>,
+    declared: u64,
 }
 
-fn refuse<T>(reason: impl Into<String>) -> Result<T> {
+impl Plan {
+    /// The sum of the sizes that the zip declares.
+    pub(crate) fn declared(&self) -> u64 {
+        self.declared
+    }
+}
+
+pub(crate) fn refuse<T>(reason: impl Into<String>) -> Result<T> {
     Err(Error::BadPackage(reason.into()))
 }
 
-fn open(zip: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>> {
-    ZipArchive::new(Cursor::new(zip))
+pub(crate) fn open<R: Read + Seek>(zip: R) -> Result<ZipArchive<R>> {
+    ZipArchive::new(zip)
         .map_err(|error| Error::BadPackage(format!("not a readable zip: {error}")))
 }
 
 /// First pass: reads the directory and refuses what may not be written.
 pub(crate) fn plan(zip: &[u8], caps: &Caps) -> Result<Plan> {
-    let mut archive = open(zip)?;
+    plan_of(&mut open(Cursor::new(zip))?, caps)
+}
+
+/// The same of a zip that is not in memory.
+pub(crate) fn plan_of<R: Read + Seek>(archive: &mut ZipArchive<R>, caps: &Caps) -> Result<Plan> {
     if archive.len() > caps.entries {
         return refuse(format!(
             "{} entries, at most {} are allowed",
@@ -99,7 +114,7 @@ pub(crate) fn plan(zip: &[u8], caps: &Caps) -> Result<Plan> {
         return Err(Error::UnzippedTooLarge { limit: caps.bytes });
     }
     check_parents(&entries)?;
-    Ok(Plan { entries })
+    Ok(Plan { entries, declared })
 }
 
 fn kind_of(name: &str, mode: Option<u32>, folder: bool) -> Result<Kind> {
@@ -116,7 +131,7 @@ fn kind_of(name: &str, mode: Option<u32>, folder: bool) -> Result<Kind> {
 }
 
 /// Normalises a name: `./` and double slashes go, anything that could leave the folder is refused.
-fn clean_path(name: &str, caps: &Caps) -> Result<String> {
+pub(crate) fn clean_path(name: &str, caps: &Caps) -> Result<String> {
     if name.starts_with('/') || name.contains('\\') || name.contains('\0') {
         return refuse(format!("{name:?} is not a relative path with forward slashes"));
     }
@@ -158,7 +173,16 @@ fn check_parents(entries: &BTreeMap<String, (usize, Kind)>) -> Result<()> {
 
 /// Second pass: writes the tree into a folder that must not exist; returns the manifest.
 pub(crate) fn write_tree(zip: &[u8], plan: &Plan, root: &Path, caps: &Caps) -> Result<String> {
-    let mut archive = open(zip)?;
+    write_tree_of(&mut open(Cursor::new(zip))?, plan, root, caps)
+}
+
+/// The same of a zip that is not in memory.
+pub(crate) fn write_tree_of<R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    plan: &Plan,
+    root: &Path,
+    caps: &Caps,
+) -> Result<String> {
     let mut manifest = manifest::Builder::new();
     let mut left = caps.bytes;
     make_folder(root)?;
@@ -186,7 +210,8 @@ pub(crate) fn write_tree(zip: &[u8], plan: &Plan, root: &Path, caps: &Caps) -> R
     Ok(manifest.finish())
 }
 
-fn write_file(
+/// Writes one file that must not exist; returns its size and hash.
+pub(crate) fn write_file(
     entry: impl Read,
     full: &Path,
     executable: bool,
@@ -218,14 +243,23 @@ fn write_file(
     let permissions = fs::Permissions::from_mode(mode);
     file.set_permissions(permissions)
         .map_err(|source| Error::io(full, source))?;
+    if caps.sync {
+        file.sync_all().map_err(|source| Error::io(full, source))?;
+    }
     Ok((size, digest.finalize().to_vec()))
 }
 
-/// A link is kept when its target stays inside the package.
 fn read_link_target(entry: impl Read, path: &str) -> Result<String> {
     let mut target = String::new();
-    let read = entry.take(1_024).read_to_string(&mut target);
-    if read.is_err() || target.is_empty() || target.starts_with('/') || target.contains('\0') {
+    match entry.take(1_024).read_to_string(&mut target) {
+        Ok(_) => check_link_target(target, path),
+        Err(_) => refuse(format!("the link {path:?} does not lead to a relative path")),
+    }
+}
+
+/// A link is kept when its target stays inside the package.
+pub(crate) fn check_link_target(target: String, path: &str) -> Result<String> {
+    if target.is_empty() || target.starts_with('/') || target.contains('\0') {
         return refuse(format!("the link {path:?} does not lead to a relative path"));
     }
     // `..` counts only while it leads: after a name it could follow another link to somewhere else.
@@ -241,7 +275,7 @@ fn read_link_target(entry: impl Read, path: &str) -> Result<String> {
     Ok(target)
 }
 
-fn make_folders(root: &Path, folder: &Path) -> Result<()> {
+pub(crate) fn make_folders(root: &Path, folder: &Path) -> Result<()> {
     let Ok(relative) = folder.strip_prefix(root) else {
         return refuse("a path leaves the package");
     };
@@ -255,7 +289,7 @@ fn make_folders(root: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make_folder(folder: &Path) -> Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
     fs::create_dir(folder).map_err(|source| Error::io(folder, source))?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(|source| Error::io(folder, source))
 }
