@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use flint_model::mount::HostMount;
 use flint_model::{UnixMillis, limits};
 
 use crate::Networks;
@@ -20,6 +21,8 @@ pub struct Config {
     pub base_from_host: bool,
     /// Networks that functions may ask for; none but `none` unless the operator offers more.
     pub networks: Networks,
+    /// Folders of the host that functions may show; none unless the operator approves some.
+    pub mounts: Vec<HostMount>,
     /// Concurrency of an account, all functions together (1,000 as on AWS).
     pub account_concurrency: u32,
     /// Bytes of packages that an account may store (75 GB as on AWS).
@@ -39,6 +42,7 @@ impl Config {
             public_base_url: public_base_url.trim_end_matches('/').to_owned(),
             base_from_host: false,
             networks: Networks::default(),
+            mounts: Vec::new(),
             account_concurrency: limits::ACCOUNT_CONCURRENCY,
             total_code_size: 80_530_636_800,
             link_seconds: 600,

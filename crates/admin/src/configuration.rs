@@ -2,14 +2,14 @@
 
 use flint_api::function::FunctionConfiguration;
 use flint_api::settings::{
-    DeadLetterConfig, Environment, EphemeralStorage, ImageConfig, ImageConfigResponse, LoggingConfig,
+    DeadLetterConfig, Environment, EphemeralStorage, ImageConfig, ImageConfigResponse, Layer, LoggingConfig,
     RuntimeVersionConfig, SnapStart, TracingConfig, Variables,
 };
 use flint_api::time;
 use flint_model::config::{Mode, NetworkMode, PackageType};
 use flint_model::reference::function_arn;
 use flint_model::version::{LastUpdate, State};
-use flint_model::{Function, Version};
+use flint_model::{Function, Version, VersionConfig};
 use sha2::{Digest, Sha256};
 
 use crate::error::base64_of_hex;
@@ -131,9 +131,24 @@ pub(crate) fn listed(
         flint_mode: (config.mode == Mode::Web).then(|| "web".to_owned()),
         flint_concurrency: config.concurrency,
         flint_min_warm: Some(config.min_warm).filter(|kept| *kept > 0),
+        layers: layers(config),
         kept: config.kept.clone(),
         ..FunctionConfiguration::default()
     }
+}
+
+/// Without layers there is no such member, as on AWS.
+fn layers(config: &VersionConfig) -> Option<Vec<Layer>> {
+    let shown = config
+        .layers
+        .iter()
+        .zip(&config.layer_code)
+        .map(|(arn, code)| Layer {
+            arn: arn.clone(),
+            code_size: code.size,
+        });
+    let shown: Vec<Layer> = shown.collect();
+    (!shown.is_empty()).then_some(shown)
 }
 
 /// AWS names the exact build of a runtime by a hash; here the identifier itself is what is exact.

@@ -224,6 +224,16 @@ fn stored_text(arn: &str, error: &StoreError) -> String {
             "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below \
              its minimum value of [{minimum}]."
         ),
+        StoreError::StatementExists(sid) => format!(
+            "The statement id ({sid}) provided already exists. Please provide a new statement id, or remove the existing \
+             statement."
+        ),
+        StoreError::StatementNotFound(sid) => format!("Statement {sid} is not found in resource policy."),
+        StoreError::PolicyRevisionMismatch => {
+            "The Revision Id provided does not match the latest Revision Id. Call the \
+                                               GetLayerPolicy API to retrieve the latest Revision Id"
+                .to_owned()
+        }
         StoreError::TooManyTags { .. } => "Number of tags exceeds resource tag limit.".to_owned(),
         StoreError::BadPackage(reason) => bad_package(reason),
         StoreError::UnzippedTooLarge { limit } => format!("Unzipped size must be smaller than {limit} bytes"),

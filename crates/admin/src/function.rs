@@ -1,7 +1,8 @@
 //! CreateFunction, GetFunction, GetFunctionConfiguration, DeleteFunction, ListFunctions.
 
 use flint_api::function::{
-    Concurrency, CreateFunctionRequest, FunctionCodeLocation, GetFunctionResponse, ListFunctionsResponse,
+    Concurrency, Configuration, CreateFunctionRequest, FunctionCodeLocation, GetFunctionResponse,
+    ListFunctionsResponse,
 };
 use flint_api::validate::name::{self, NameForm};
 use flint_api::validate::{Problems, function as constraints, page, runtime, tag};
@@ -11,6 +12,7 @@ use flint_store::NewFunction;
 use http::StatusCode;
 
 use crate::code::Source;
+use crate::merge::Beside;
 use crate::request::Request;
 use crate::{Admin, Caller, Error, Response, Result, answer, configuration, marker, merge};
 
@@ -31,9 +33,11 @@ impl Admin {
             s3_bucket: code.s3_bucket,
             image_uri: code.image_uri,
         };
+        let beside = self.beside(caller, &body.configuration).await?;
         let code = self.take_code(&caller.tenant, source, false).await?;
+        self.check_unzipped(&code, &beside.layers).await?;
         let mut config = merge::defaults(&target.name);
-        merge::members(&mut config, body.configuration, &caller.tenant);
+        merge::members(&mut config, body.configuration, &caller.tenant, beside);
         if body.package_type.as_deref() == Some("Image") {
             config.package_type = PackageType::Image;
         }
@@ -99,6 +103,18 @@ impl Admin {
         self.check_runtime(runtime).await?;
         self.check_network(members.flint_network.as_deref())?;
         Ok(constraints::contents(members)?)
+    }
+
+    /// Looks up what a request's members name: layers, artefacts, host folders.
+    pub(crate) async fn beside(&self, caller: &Caller, members: &Configuration) -> Result<Beside> {
+        Ok(Beside {
+            layers: self
+                .layers_of(caller, members.layers.as_deref().unwrap_or_default())
+                .await?,
+            mounts: self
+                .mounts_of(caller, members.file_system_configs.as_deref())
+                .await?,
+        })
     }
 
     /// A runtime that AWS offers, or one that an operator registered here.

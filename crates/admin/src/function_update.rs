@@ -37,6 +37,7 @@ impl Admin {
             }
             _ => {}
         }
+        let before = version;
         let dry_run = body.dry_run == Some(true);
         let source = Source {
             zip_file: body.zip_file,
@@ -44,6 +45,9 @@ impl Admin {
             image_uri: body.image_uri,
         };
         let code = self.take_code(&caller.tenant, source, dry_run).await?;
+        if !dry_run {
+            self.check_unzipped(&code, &before.config.layer_code).await?;
+        }
         let architecture = body.architectures.into_iter().flatten().next();
         let change = move |latest: &mut flint_model::Version| {
             latest.code = code;
@@ -76,6 +80,7 @@ impl Admin {
                 "Please don't provide Handler or Runtime or Layer when updating a function with packageType Image.",
             );
         }
+        let before = version;
         if let Some(runtime) = &members.runtime {
             self.check_runtime(runtime).await?;
         }
@@ -84,9 +89,11 @@ impl Admin {
             return refuse("ImageConfig is not supported for functions of PackageType Zip.");
         }
         constraints::contents(&members)?;
+        let beside = self.beside(caller, &members).await?;
+        self.check_unzipped(&before.code, &beside.layers).await?;
         let tenant = caller.tenant.clone();
         let change = move |latest: &mut flint_model::Version| {
-            merge::members(&mut latest.config, members, &tenant);
+            merge::members(&mut latest.config, members, &tenant, beside);
             Ok(())
         };
         self.change(&target, body.revision_id, false, change).await

@@ -7,6 +7,7 @@
 mod account;
 mod alias;
 mod answer;
+mod artefact;
 mod code;
 mod code_signing;
 mod concurrency;
@@ -17,10 +18,13 @@ mod event_invoke;
 mod function;
 mod function_update;
 mod image;
+mod layer;
+mod layer_policy;
 mod link;
 mod log;
 mod marker;
 mod merge;
+mod mount;
 mod network;
 mod recursion;
 mod request;
@@ -129,6 +133,26 @@ impl Admin {
         Some(finish(self.download_code(&request).await))
     }
 
+    /// Whether a request's body is a stream that is not to be read before it is authenticated: it goes to `handle_upload`.
+    pub fn takes_upload(&self, parts: &Parts) -> bool {
+        let found = routes::find(&parts.method, &parts.uri);
+        found.is_some_and(|found| found.operation == Operation::PublishArtefact)
+    }
+
+    /// Answers an upload of an authenticated caller. Never fails: what goes wrong is an answer too.
+    pub async fn handle_upload<B>(&self, caller: &Caller, parts: &Parts, body: B) -> Response
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+        B::Error: std::fmt::Display,
+    {
+        let Some(found) = routes::find(&parts.method, &parts.uri) else {
+            let path = parts.uri.path().chars().take(200).collect();
+            return finish(Err(Error::NoRoute(parts.method.clone(), path)));
+        };
+        let request = Request::new(found.captures, parts, Bytes::new());
+        finish(self.publish_artefact(caller, &request, body).await)
+    }
+
     /// Answers a request whose body is larger than `BODY_LIMIT` and was not read to its end.
     pub fn refuse_too_large(&self, parts: &Parts) -> Response {
         let found = routes::find(&parts.method, &parts.uri);
@@ -176,6 +200,20 @@ impl Admin {
             Operation::GetFunctionRecursionConfig => self.get_recursion(caller, &request).await,
             Operation::GetFunctionCodeSigningConfig => self.get_code_signing(caller, &request).await,
             Operation::GetFunctionEventInvokeConfig => self.get_event_invoke(caller, &request).await,
+            Operation::PublishLayerVersion => self.publish_layer(caller, &request).await,
+            Operation::GetLayerVersion => self.get_layer_version(caller, &request).await,
+            Operation::GetLayerVersionByArn => self.get_layer_version_by_arn(caller, &request).await,
+            Operation::DeleteLayerVersion => self.delete_layer_version(caller, &request).await,
+            Operation::ListLayers => self.list_layers(caller, &request).await,
+            Operation::ListLayerVersions => self.list_layer_versions(caller, &request).await,
+            Operation::AddLayerVersionPermission => self.add_layer_permission(caller, &request).await,
+            Operation::GetLayerVersionPolicy => self.get_layer_policy(caller, &request).await,
+            Operation::RemoveLayerVersionPermission => self.remove_layer_permission(caller, &request).await,
+            // Its body is a stream: `handle_upload` takes it.
+            Operation::PublishArtefact => Err(Error::NotOffered("PublishArtefact")),
+            Operation::ListArtefacts => self.list_artefacts(caller, &request).await,
+            Operation::GetArtefact => self.get_artefact(caller, &request).await,
+            Operation::DeleteArtefact => self.delete_artefact(caller, &request).await,
             Operation::DownloadCode => self.download_code(&request).await,
             Operation::GetServer => self.server_info(caller).await,
             Operation::GetFunctionLogs => self.function_logs(caller, &request).await,

@@ -6,7 +6,7 @@ use flint_api::function::Configuration;
 use flint_api::settings::VpcConfig;
 use flint_model::config::{ImageConfig, LoggingConfig, Mode, NetworkMode, PackageType};
 use flint_model::runtime::RuntimeId;
-use flint_model::{AccountId, VersionConfig};
+use flint_model::{AccountId, CodeRef, Mount, VersionConfig};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -43,8 +43,17 @@ pub(crate) fn defaults(name: &str) -> VersionConfig {
     }
 }
 
+/// What was looked up for the members of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// Packages of the layers.
+    pub(crate) layers: Vec<CodeRef>,
+    /// What is shown below `/mnt`.
+    pub(crate) mounts: Option<Vec<Mount>>,
+}
+
 /// Merges members that were checked before.
-pub(crate) fn members(config: &mut VersionConfig, given: Configuration, tenant: &AccountId) {
+pub(crate) fn members(config: &mut VersionConfig, given: Configuration, tenant: &AccountId, beside: Beside) {
     config.runtime = given.runtime.map(RuntimeId::new).or(config.runtime.take());
     config.handler = given.handler.or(config.handler.take());
     replace(&mut config.role, given.role);
@@ -105,10 +114,14 @@ pub(crate) fn members(config: &mut VersionConfig, given: Configuration, tenant: 
         "VpcConfig",
         given.vpc_config.map(|vpc| vpc_answer(vpc, tenant)),
     );
+    if let Some(layers) = given.layers {
+        config.layers = layers;
+        config.layer_code = beside.layers;
+    }
     keep(
         config,
         "FileSystemConfigs",
-        given.file_system_configs.map(Value::Array),
+        beside.mounts.and_then(|mounts| serde_json::to_value(mounts).ok()),
     );
     keep(config, "KMSKeyArn", given.kms_key_arn.map(Value::String));
 }

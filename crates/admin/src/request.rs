@@ -87,7 +87,9 @@ pub(crate) fn too_large(operation: Operation) -> Error {
 
 fn limit(operation: Operation) -> usize {
     match operation {
-        Operation::CreateFunction | Operation::UpdateFunctionCode => limits::CREATE_REQUEST,
+        Operation::CreateFunction | Operation::UpdateFunctionCode | Operation::PublishLayerVersion => {
+            limits::CREATE_REQUEST
+        }
         _ => PLAIN_BODY,
     }
 }

@@ -13,6 +13,7 @@ use crate::{Error, Result};
 /// Members that are structures wherever they occur. serde would read an array as a structure by position.
 const STRUCTURES: &[&str] = &[
     "Code",
+    "Content",
     "DeadLetterConfig",
     "Environment",
     "EphemeralStorage",

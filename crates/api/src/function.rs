@@ -68,7 +68,7 @@ pub struct Configuration {
     /// Layer version ARNs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<String>>,
-    /// File systems; kept and returned.
+    /// What is shown below `/mnt`: artefacts and host folders, as `{Arn, LocalMountPath}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_system_configs: Option<Vec<Value>>,
     /// How the program of an image is run.

@@ -6,12 +6,14 @@
 
 pub mod account;
 pub mod alias;
+pub mod artefact;
 pub mod body;
 pub mod code_signing;
 pub mod concurrency;
 mod error;
 pub mod function;
 pub mod image;
+pub mod layer;
 pub mod log;
 pub mod recursion;
 pub mod runtime;

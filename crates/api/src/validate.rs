@@ -6,6 +6,7 @@
 pub mod alias;
 pub mod environment;
 pub mod function;
+pub mod layer;
 pub mod name;
 pub mod page;
 pub mod runtime;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flint_model::mount::HostMount;
 use flint_sandbox::spec::Network;
 
 /// Limits and waits.
@@ -31,6 +32,13 @@ pub struct Config {
     pub cpu_cap: bool,
     /// What is kept ready before it is asked for.
     pub warm: crate::warm::Config,
+    /// Folders of the host that functions may see.
+    pub mounts: Vec<HostMount>,
+    /// How often what nothing refers to any more is looked for on the disk.
+    pub sweep_interval: Duration,
+    /// How long it must have been unwanted before it goes. Longer than the longest call: an instance that was replaced may
+    /// still read its files.
+    pub sweep_grace: Duration,
 }
 
 impl Default for Config {
@@ -48,6 +56,9 @@ impl Default for Config {
             network: Network::None,
             cpu_cap: false,
             warm: crate::warm::Config::default(),
+            mounts: Vec::new(),
+            sweep_interval: Duration::from_secs(300),
+            sweep_grace: Duration::from_secs(1_800),
         }
     }
 }

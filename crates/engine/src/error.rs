@@ -34,6 +34,14 @@ pub enum Error {
     /// The server is stopping.
     #[error("the server is stopping; retry elsewhere")]
     Stopping,
+    /// What a function shows below `/mnt` cannot be shown.
+    #[error("{path} cannot be shown: {reason}; mend that and call again")]
+    MountUnavailable {
+        /// Where the function shows it.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] flint_store::Error),
@@ -63,6 +71,7 @@ impl Error {
             Self::Throttled(_) => Code::Throttled,
             Self::DeadlineExceeded(_) => Code::DeadlineExceeded,
             Self::Stopping => Code::ShuttingDown,
+            Self::MountUnavailable { .. } => Code::MountUnavailable,
             Self::Store(error) => error.code(),
             Self::Image(error) => error.code(),
             Self::Runtime(error) => error.code(),

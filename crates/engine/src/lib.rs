@@ -13,6 +13,7 @@ mod error_document;
 mod habit;
 mod image;
 mod lease;
+mod mounts;
 mod pool;
 mod prepare;
 mod resolve;
@@ -22,6 +23,7 @@ mod snapshot;
 mod start;
 mod starved;
 mod stop;
+mod sweep;
 pub mod warm;
 mod web;
 
@@ -77,6 +79,7 @@ struct Inner {
     starved: starved::Starved,
     cores: usize,
     stopping: AtomicBool,
+    looks: mounts::Looks,
     /// Background work that a stop waits for: starts, restarts, calls whose caller left.
     tasks: TaskTracker,
 }
@@ -97,6 +100,7 @@ impl Engine {
             starved: starved::Starved::default(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             stopping: AtomicBool::new(false),
+            looks: mounts::Looks::default(),
             tasks: TaskTracker::new(),
         };
         let engine = Self {
@@ -109,6 +113,7 @@ impl Engine {
         tokio::spawn(engine.clone().follow(seq));
         tokio::spawn(engine.clone().reap());
         tokio::spawn(engine.clone().keep_stock());
+        tokio::spawn(engine.clone().sweep_disk());
         Ok(engine)
     }
 

@@ -1,9 +1,10 @@
-//! Makes versions ready after they were written: unpacks their package and settles their state. Off the publish path.
+//! Makes versions ready after they were written: unpacks their package, lays their layers over each other, and settles their
+//! state. Off the publish path.
 //!
 //! Driven by the definitions alone, so a crash at any point heals at the next start.
 
-use flint_model::{Function, Version};
-use flint_store::Settled;
+use flint_model::{CodeRef, Function, Version, limits};
+use flint_store::{Error as StoreError, Packages, Settled};
 
 use crate::Engine;
 
@@ -33,11 +34,28 @@ impl Engine {
 
     async fn unpack_package(&self, version: &Version) -> Option<Settled> {
         let packages = self.inner.parts.store.packages().clone();
-        let sha256 = version.code.sha256.clone();
-        let unpacked = tokio::task::spawn_blocking(move || packages.unpack(&sha256)).await;
+        let (sha256, layers) = (version.code.sha256.clone(), version.config.layer_code.clone());
+        let unpacked = tokio::task::spawn_blocking(move || unpack(&packages, &sha256, &layers)).await;
         Some(match unpacked.ok()? {
             Ok(manifest) => Settled::Ready(manifest),
             Err(error) => Settled::Failed(error.to_string()),
         })
     }
+}
+
+/// Unpacks a package and merges its layers; returns the digest of the package's manifest. What zips declare was added up at
+/// the door, and is not believed here.
+fn unpack(packages: &Packages, sha256: &str, layers: &[CodeRef]) -> Result<String, StoreError> {
+    let manifest = packages.unpack(sha256)?;
+    let mut size = packages.unpacked_size(sha256)?;
+    packages.layers_tree(layers)?;
+    for layer in layers {
+        size = size.saturating_add(packages.unpacked_size(&layer.sha256)?);
+    }
+    if size > limits::UNZIPPED {
+        return Err(StoreError::UnzippedTooLarge {
+            limit: limits::UNZIPPED,
+        });
+    }
+    Ok(manifest)
 }

@@ -150,6 +150,21 @@ impl Snapshot {
             .collect()
     }
 
+    /// What is served, or may be again: while new code of `$LATEST` is not ready, the definitions do not name the old.
+    pub(crate) fn keep(&self, referenced: &mut flint_store::Referenced) {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        for entry in maps.by_name.values().flat_map(|entry| entry.versions.values()) {
+            let code = &entry.version.code;
+            referenced.keep.version(code, &entry.version.config.layer_code);
+            // The tree of an artefact is named by its content.
+            let binds = entry.spec.get().into_iter().flat_map(|launch| &launch.spec.binds);
+            let names = binds.filter_map(|bind| bind.source.file_name());
+            referenced
+                .artefacts
+                .extend(names.map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+
     pub(crate) fn caught_up(&self, seq: i64) {
         self.seen.send_replace(seq);
     }

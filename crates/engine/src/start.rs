@@ -59,6 +59,7 @@ impl Engine {
             .launch_spec(version)
             .await
             .map_err(|error| platform(&error))?;
+        self.check_mounts(&spec).await.map_err(|error| platform(&error))?;
         let warm = class.as_ref().ok().and_then(|class| self.take_warm(class));
         let parts = &self.inner.parts;
         let stream = log_stream_name(&version.version.number.to_string());
@@ -154,7 +155,7 @@ impl Engine {
         let spec = LaunchSpec {
             facts: self.facts(version),
             package,
-            binds: Vec::new(),
+            binds: self.binds(version).await?,
             limits: self.limits(version),
             network: self.network(config.network),
             served,

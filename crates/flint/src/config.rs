@@ -2,6 +2,8 @@
 //!
 //! Guarantees: unknown names and bad values are all reported together, before a port is bound.
 
+mod mounts;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) public_url: Option<String>,
     pub(crate) image_bytes: u64,
     pub(crate) registries: flint_image::Access,
+    pub(crate) disk_quota: Option<u64>,
+    pub(crate) artefact_bytes: u64,
 }
 
 /// How the server's own log is written.
@@ -286,6 +290,38 @@ const TABLE: &[Row] = &[
         },
     ),
     Row(
+        "store.disk_quota_bytes",
+        "Bytes of disk for packages, layers and artefacts, unpacked files included; 0 for as many as there are (0)",
+        |s, v| {
+            s.disk_quota = Some(number(v, 0)?).filter(|bytes| *bytes > 0);
+            Ok(())
+        },
+    ),
+    Row(
+        "store.artefact_bytes",
+        "Bytes that the files of one artefact may have (68719476736)",
+        |s, v| {
+            s.artefact_bytes = number(v, 1)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "store.sweep_interval_s",
+        "Seconds between two looks for files that nothing refers to any more (300)",
+        |s, v| {
+            s.engine.sweep_interval = Duration::from_secs(number(v, 1)?);
+            Ok(())
+        },
+    ),
+    Row(
+        "store.sweep_grace_s",
+        "Seconds that such files stay; longer than the longest call (1800)",
+        |s, v| {
+            s.engine.sweep_grace = Duration::from_secs(number(v, 0)?);
+            Ok(())
+        },
+    ),
+    Row(
         "runtime.substitute",
         "Serve a version that is not installed by the nearest one (true)",
         |s, v| {
@@ -405,6 +441,8 @@ impl Settings {
             public_url: None,
             image_bytes: flint_image::Caps::default().bytes,
             registries: flint_image::Access::default(),
+            disk_quota: None,
+            artefact_bytes: 64 << 30,
         }
     }
 
@@ -418,6 +456,8 @@ impl Settings {
             let table: toml::Table = text
                 .parse()
                 .with_context(|| format!("{} is not TOML", path.display()))?;
+            let (mounts, table) = mounts::take(table, &path.display().to_string(), &mut problems);
+            settings.engine.mounts = mounts;
             for (key, value) in flatten(&table) {
                 settings.set(&key, &value, &path.display().to_string(), &mut problems);
             }
@@ -481,6 +521,17 @@ impl Settings {
         }
         if self.engine.network == flint_sandbox::spec::Network::Egress && !self.egress {
             problems.push("network.default = egress: set network.egress = true as well".into());
+        }
+        let real = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let data_dir = real(&self.data_dir);
+        for mount in &self.engine.mounts {
+            let path = real(&mount.path);
+            if data_dir.starts_with(&path) || path.starts_with(&data_dir) {
+                problems.push(format!(
+                    "mounts {}: the server's data folder is there: functions would see its credentials",
+                    mount.name
+                ));
+            }
         }
         self.engine.region.clone_from(&self.region);
     }
@@ -592,6 +643,36 @@ mod tests {
         let settings = Settings::load(&sources).unwrap();
         assert_eq!(settings.region, "from-flag");
         assert_eq!((settings.engine.max_instances, settings.drain.as_secs()), (8, 3));
+    }
+
+    #[test]
+    fn folders_of_the_host_are_approved_by_name_and_all_mistakes_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("flint.toml");
+        let load = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            Settings::load(&Sources {
+                file: Some(file.clone()),
+                ..Sources::default()
+            })
+        };
+        let good = "[[mounts]]\nname = \"models\"\npath = \"/srv/models\"\ntenants = [\"111111111111\"]\n";
+        let mounts = load(good).unwrap().engine.mounts;
+        assert_eq!((mounts.len(), mounts[0].name.as_str()), (1, "models"));
+        assert!(mounts[0].is_for("111111111111") && !mounts[0].is_for("222222222222"));
+        let bad = "[[mounts]]\nname = \"../x\"\npath = \"srv\"\n[[mounts]]\nname = \"a\"\npath = \"/\"\ntenant = 1\n\
+                   [[mounts]]\nname = \"a\"\npath = \"/srv\"\ntenants = [\"me\"]\n";
+        let text = load(bad).unwrap_err().to_string();
+        for part in [
+            "mounts 1: name",
+            "mounts 1: path",
+            "mounts 2: tenant",
+            "mounts 2: path",
+            "mounts 3: name",
+            "twelve digits",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
     }
 
     #[test]

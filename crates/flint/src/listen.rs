@@ -2,7 +2,8 @@
 //!
 //! Order of what a request passes: (1) path check, since signatures cover the normalised path; (2) health, which is
 //! anonymous; (3) the proof in its head, as far as it can be judged without the body; (4) body, read within the route's limit,
-//! the room for all bodies, and its time; (5) authentication, whatever the route; (6) the door.
+//! the room for all bodies, and its time; (5) authentication, whatever the route; (6) the door. The upload of an artefact
+//! has no step 4: its door reads the body.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -210,6 +211,13 @@ impl Doors {
             // Nothing of it is held, and a token is proof without the body.
             return match self.authenticator.authenticate(&view, Body::Unread, accepts, now) {
                 Ok(_) => self.admin.handle_stream(&self.caller(), parts, body).await,
+                Err(error) => refuse(&error),
+            };
+        }
+        // An upload of gigabytes: its body is no part of a bearer's proof, and is read as it is written.
+        if invoke.is_none() && self.admin.takes_upload(&parts) {
+            return match self.authenticator.authenticate(&view, Body::Unread, accepts, now) {
+                Ok(_) => self.admin.handle_upload(&self.caller(), &parts, body).await,
                 Err(error) => refuse(&error),
             };
         }

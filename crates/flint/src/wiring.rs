@@ -31,6 +31,12 @@ pub(crate) fn serve(settings: Settings) -> Result<()> {
     for name in &settings.unknown_variables {
         tracing::warn!("{name} is not a setting; see docs/reference/configuration.md");
     }
+    for mount in &settings.engine.mounts {
+        if !mount.path.is_dir() {
+            let path = mount.path.display();
+            tracing::warn!(mount = mount.name, %path, "this folder is not there; functions that show it cannot start");
+        }
+    }
     let credentials = credentials(&settings)?;
     let _lock = lock(&settings.data_dir)?;
     // The launcher is made while this process has one thread (decision 3 of the house).
@@ -48,10 +54,20 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     let listener = Listener::bind(settings.listen, settings.connections).await?;
     let address = listener.address()?;
     let launcher = Launcher::attach(process)?;
-    let store = Store::open(&flint_store::Config::new(&settings.data_dir))?;
-    let keep = store.referenced_packages().await?;
-    store.packages().remove_unreferenced(&keep)?;
-    let images = open_images(&settings, &store, keep).await?;
+    let store = Store::open(&flint_store::Config {
+        disk_quota: settings.disk_quota,
+        artefact_bytes: settings.artefact_bytes,
+        ..flint_store::Config::new(&settings.data_dir)
+    })?;
+    // Nobody uploads yet: what nothing refers to goes at once.
+    let referenced = store.referenced().await?;
+    store
+        .packages()
+        .sweep(&referenced.keep, std::time::Duration::ZERO)?;
+    store
+        .artefact_files()
+        .sweep(&referenced.artefacts, std::time::Duration::ZERO)?;
+    let images = open_images(&settings, &store, referenced.keep.packages).await?;
     let runtime = flint_runtime::Config {
         substitute: settings.substitute,
         init_limit: settings.init_limit,
@@ -131,8 +147,8 @@ async fn open_images(settings: &Settings, store: &Store, versions: HashSet<Strin
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
-            if let (Ok(mut keep), Ok(named)) = (store.referenced_packages().await, store.named_images().await)
-            {
+            if let (Ok(referenced), Ok(named)) = (store.referenced().await, store.named_images().await) {
+                let mut keep = referenced.keep.packages;
                 keep.extend(named);
                 let images = later.clone();
                 drop(tokio::task::spawn_blocking(move || images.sweep(&keep, When::Later)).await);
@@ -168,6 +184,7 @@ fn admin_config(settings: &Settings, address: std::net::SocketAddr) -> flint_adm
         egress: settings.egress,
         host: settings.allow_host,
     };
+    config.mounts.clone_from(&settings.engine.mounts);
     config.account_concurrency = settings.engine.account_concurrency;
     config
 }

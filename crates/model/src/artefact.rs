@@ -42,7 +42,10 @@ impl Form {
 
     /// The form of a name.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(_, name)| *name == text).map(|(form, _)| form)
+        Self::ALL
+            .into_iter()
+            .find(|(_, name)| *name == text)
+            .map(|(form, _)| form)
     }
 }
 
@@ -81,5 +84,7 @@ pub fn artefact_arn(region: &str, account: &str, name: &str, version: u64) -> St
 /// `[a-zA-Z0-9-_.]+`, at most 64 characters, starting with a letter or digit: names of artefacts and of host folders.
 pub fn is_name(text: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    text.len() <= 64 && text.bytes().all(word) && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+    text.len() <= 64
+        && text.bytes().all(word)
+        && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
 }

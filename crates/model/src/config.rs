@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::CodeRef;
 use crate::mount::Mount;
 use crate::runtime::RuntimeId;
-use crate::CodeRef;
 
 /// How the code is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,7 +145,10 @@ impl VersionConfig {
     /// What its instances see below `/mnt`. An entry that is no mount (kept by a release that did not look at them) is
     /// left out.
     pub fn mounts(&self) -> Vec<Mount> {
-        let entries = self.kept.get("FileSystemConfigs").and_then(|value| value.as_array());
+        let entries = self
+            .kept
+            .get("FileSystemConfigs")
+            .and_then(|value| value.as_array());
         let read = |entry: &serde_json::Value| serde_json::from_value(entry.clone()).ok();
         entries.into_iter().flatten().filter_map(read).collect()
     }

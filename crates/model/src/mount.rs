@@ -1,6 +1,8 @@
 //! What a function sees below `/mnt`: versions of artefacts and folders of the host, by Lambda's member
 //! `FileSystemConfigs` (`[{Arn, LocalMountPath}]`), which AWS has for its own file systems.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::artefact::is_name;
@@ -54,9 +56,19 @@ impl MountRef {
         let parts: Vec<&str> = arn.split(':').collect();
         let (region, account, source) = match parts.as_slice() {
             ["arn", "flint", "artefact", region, account, name, version] => {
-                let number = version.parse().ok().filter(|number| *number > 0 && !version.starts_with('0'))?;
+                let number = version
+                    .parse()
+                    .ok()
+                    .filter(|number| *number > 0 && !version.starts_with('0'))?;
                 let name = is_name(name).then(|| (*name).to_owned())?;
-                (region, account, Source::Artefact { name, version: number })
+                (
+                    region,
+                    account,
+                    Source::Artefact {
+                        name,
+                        version: number,
+                    },
+                )
             }
             ["arn", "flint", "mount", region, account, name] => {
                 let name = is_name(name).then(|| (*name).to_owned())?;
@@ -69,6 +81,24 @@ impl MountRef {
             account: (*account).to_owned(),
             source,
         })
+    }
+}
+
+/// A folder of the host that the operator lets functions see, read-only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostMount {
+    /// What its ARN ends with.
+    pub name: String,
+    /// The folder.
+    pub path: PathBuf,
+    /// Accounts whose functions may see it; empty for all.
+    pub tenants: Vec<String>,
+}
+
+impl HostMount {
+    /// Whether functions of an account may see it.
+    pub fn is_for(&self, tenant: &str) -> bool {
+        self.tenants.is_empty() || self.tenants.iter().any(|known| known == tenant)
     }
 }
 
@@ -105,7 +135,9 @@ mod tests {
             assert_eq!(MountRef::parse(bad), None, "{bad}");
         }
         assert!(is_path("/mnt/models") && is_path("/mnt/a.b-c_d"));
-        for bad in ["/mnt", "/mnt/", "/mnt/..", "/mnt/.", "/mnt/a/b", "/opt/x", "/mnt/a b", "mnt/a"] {
+        for bad in [
+            "/mnt", "/mnt/", "/mnt/..", "/mnt/.", "/mnt/a/b", "/opt/x", "/mnt/a b", "mnt/a",
+        ] {
             assert!(!is_path(bad), "{bad}");
         }
     }

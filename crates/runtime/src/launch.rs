@@ -54,7 +54,7 @@ pub struct LaunchSpec {
     pub facts: FunctionFacts,
     /// The unpacked, verified package on this host.
     pub package: PathBuf,
-    /// What is shown beside the package: layers, artefacts.
+    /// What is shown beside the package: layers at `/opt`, artefacts and host folders below `/mnt`.
     pub binds: Vec<Bind>,
     /// Limits.
     pub limits: Limits,

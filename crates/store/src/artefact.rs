@@ -41,8 +41,12 @@ fn get(connection: &Connection, tenant: &AccountId, name: &str, version: u64) ->
     let mut query = connection.prepare_cached(
         "SELECT document FROM artefact_versions WHERE tenant = $1 AND name = $2 AND version = $3",
     )?;
-    let row = query.query_row(params![tenant.as_str(), name, signed(version)], |row| row.get::<_, String>(0));
-    row.optional()?.map(|document| Ok(serde_json::from_str(&document)?)).transpose()
+    let row = query.query_row(params![tenant.as_str(), name, signed(version)], |row| {
+        row.get::<_, String>(0)
+    });
+    row.optional()?
+        .map(|document| Ok(serde_json::from_str(&document)?))
+        .transpose()
 }
 
 /// Every artefact that a configuration shows has to be there: within the command that writes the configuration, so that
@@ -126,7 +130,8 @@ impl Store {
             let name = name.unwrap_or_default();
             let values = params![tenant.as_str(), name, after_name, signed(after_version), limit];
             let rows = query.query_map(values, |row| row.get::<_, String>(0))?;
-            rows.map(|document| Ok(serde_json::from_str(&document?)?)).collect()
+            rows.map(|document| Ok(serde_json::from_str(&document?)?))
+                .collect()
         })
         .await
     }
@@ -153,7 +158,8 @@ impl Store {
 
     /// Function versions that show an artefact version, as `NAME:VERSION`.
     pub async fn artefact_users(&self, tenant: AccountId, name: String, version: u64) -> Result<Vec<String>> {
-        self.read(move |connection| users(connection, &tenant, &key(&name, version))).await
+        self.read(move |connection| users(connection, &tenant, &key(&name, version)))
+            .await
     }
 }
 

@@ -109,7 +109,9 @@ pub enum Error {
     #[error("artefact refused: {0}")]
     BadArtefact(String),
     /// The files of an artefact are not what was uploaded.
-    #[error("the files of artefact content {content} are damaged: {reason}; publish it again under a new version")]
+    #[error(
+        "the files of artefact content {content} are damaged: {reason}; publish it again under a new version"
+    )]
     ArtefactDamaged {
         /// Name of the tree.
         content: String,
@@ -117,7 +119,9 @@ pub enum Error {
         reason: String,
     },
     /// The disk's share is used up.
-    #[error("{needed} more bytes would exceed the disk quota: {used} of {quota} bytes are used; delete what is not needed")]
+    #[error(
+        "{needed} more bytes would exceed the disk quota: {used} of {quota} bytes are used; delete what is not needed"
+    )]
     DiskQuota {
         /// Bytes that were to be stored.
         needed: u64,

@@ -39,7 +39,9 @@ pub struct LayerFilter {
 impl LayerFilter {
     fn takes(&self, layer: &LayerVersion) -> bool {
         let has = |wanted: &Option<String>, list: &Option<Vec<String>>| {
-            wanted.as_ref().is_none_or(|wanted| list.as_ref().is_some_and(|list| list.contains(wanted)))
+            wanted
+                .as_ref()
+                .is_none_or(|wanted| list.as_ref().is_some_and(|list| list.contains(wanted)))
         };
         has(&self.runtime, &layer.runtimes) && has(&self.architecture, &layer.architectures)
     }
@@ -50,9 +52,12 @@ fn signed(number: u64) -> i64 {
 }
 
 fn get(connection: &Connection, tenant: &AccountId, name: &str, number: u64) -> Result<LayerVersion> {
-    let mut query = connection
-        .prepare_cached("SELECT document FROM layer_versions WHERE tenant = $1 AND name = $2 AND number = $3")?;
-    let row = query.query_row(params![tenant.as_str(), name, signed(number)], |row| row.get::<_, String>(0));
+    let mut query = connection.prepare_cached(
+        "SELECT document FROM layer_versions WHERE tenant = $1 AND name = $2 AND number = $3",
+    )?;
+    let row = query.query_row(params![tenant.as_str(), name, signed(number)], |row| {
+        row.get::<_, String>(0)
+    });
     match row.optional()? {
         Some(document) => Ok(serde_json::from_str(&document)?),
         None => Err(Error::LayerNotFound {
@@ -108,7 +113,8 @@ impl Store {
 
     /// Reads one version.
     pub async fn layer_version(&self, tenant: AccountId, name: String, number: u64) -> Result<LayerVersion> {
-        self.read(move |connection| get(connection, &tenant, &name, number)).await
+        self.read(move |connection| get(connection, &tenant, &name, number))
+            .await
     }
 
     /// Versions of a layer, newest first, before a number.
@@ -126,7 +132,9 @@ impl Store {
                  ORDER BY number DESC",
             )?;
             let before = signed(before.unwrap_or(u64::MAX));
-            let rows = query.query_map(params![tenant.as_str(), name, before], |row| row.get::<_, String>(0))?;
+            let rows = query.query_map(params![tenant.as_str(), name, before], |row| {
+                row.get::<_, String>(0)
+            })?;
             collect(rows, &filter, limit)
         })
         .await

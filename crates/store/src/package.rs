@@ -37,7 +37,8 @@ impl Keep {
     /// Keeps what a configuration with its code refers to.
     pub fn version(&mut self, code: &CodeRef, layers: &[CodeRef]) {
         self.packages.insert(code.sha256.clone());
-        self.packages.extend(layers.iter().map(|layer| layer.sha256.clone()));
+        self.packages
+            .extend(layers.iter().map(|layer| layer.sha256.clone()));
         self.merged.extend(merged_name(layers));
     }
 }
@@ -104,7 +105,10 @@ impl Packages {
         if !self.inner.hold.hand_out(&sha256, || path.exists()) {
             // Twice its size and more when unpacked: what it says of that is not believed, but fair to count on.
             let declared = self.inspect(zip).unwrap_or(0);
-            let room = self.inner.room.take((zip.len() as u64).saturating_add(declared))?;
+            let room = self
+                .inner
+                .room
+                .take((zip.len() as u64).saturating_add(declared))?;
             let folder = path.parent().unwrap_or(&self.inner.zips);
             fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
             write_whole(&path, zip)?;
@@ -217,7 +221,8 @@ impl Packages {
     /// The sum of the sizes of a package's files; from its tree when there is one, else what the zip declares.
     pub fn unpacked_size(&self, sha256: &str) -> Result<u64> {
         let manifest = self.tree_path(sha256).with_extension("manifest");
-        if let Ok(manifest) = fs::read_to_string(manifest) {
+        // Whoever asks is about to refer to it.
+        if let Ok(manifest) = self.inner.hold.hand_out(sha256, || fs::read_to_string(manifest)) {
             return Ok(manifest::size(&manifest));
         }
         self.inspect(&self.read_zip(sha256)?)
@@ -237,7 +242,11 @@ impl Packages {
             let bytes = self.disk_size(sha256);
             let tree = self.tree_path(sha256);
             // The zip goes last: while it is there, a crash leaves something that the next sweep finds.
-            for path in [tree.clone(), tree.with_extension("manifest"), self.zip_path(sha256)] {
+            for path in [
+                tree.clone(),
+                tree.with_extension("manifest"),
+                self.zip_path(sha256),
+            ] {
                 aside.extend(sweep::set_aside(&path, &self.inner.trees));
             }
             self.forget(sha256);
@@ -245,7 +254,10 @@ impl Packages {
         });
         let merged = names(&self.inner.merged)?;
         removed += self.inner.hold.sweep(&merged, &keep.merged, grace, |name| {
-            aside.extend(sweep::set_aside(&self.inner.merged.join(name), &self.inner.merged));
+            aside.extend(sweep::set_aside(
+                &self.inner.merged.join(name),
+                &self.inner.merged,
+            ));
             self.forget(name);
         });
         for path in &aside {
@@ -312,7 +324,9 @@ pub(crate) fn remove_leftovers(folder: &Path) -> Result<()> {
 /// Names in a folder, but for what is half built or half removed.
 pub(crate) fn names(folder: &Path) -> Result<HashSet<String>> {
     let entries = fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
-    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let names = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned());
     Ok(names.filter(|name| !name.starts_with('.')).collect())
 }
 

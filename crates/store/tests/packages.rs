@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::io::{Cursor, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
 
-use flint_store::{Config, Error, Store};
+use flint_model::CodeRef;
+use flint_store::{Config, Error, Keep, Store};
 use zip::write::SimpleFileOptions;
 
 fn zip_of(entries: &[(&str, &[u8], u32)]) -> Vec<u8> {
@@ -155,16 +158,147 @@ fn a_changed_tree_is_made_again_and_a_changed_zip_is_never_loaded() {
     ));
 }
 
+/// Stores and unpacks a zip.
+fn ready(store: &Store, entries: &[(&str, &[u8], u32)]) -> CodeRef {
+    let mut code = store.packages().put(&zip_of(entries)).unwrap();
+    code.manifest = store.packages().unpack(&code.sha256).unwrap();
+    code
+}
+
+fn keep(codes: &[&CodeRef], layers: &[CodeRef]) -> Keep {
+    let mut keep = Keep::default();
+    codes.iter().for_each(|code| keep.version(code, layers));
+    keep
+}
+
 #[test]
-fn unreferenced_packages_are_removed() {
-    let (_folder, store) = store();
-    let kept = store.packages().put(&zip_of(&[("a", b"1", 0o644)])).unwrap();
-    let gone = store.packages().put(&zip_of(&[("a", b"2", 0o644)])).unwrap();
-    store.packages().unpack(&gone.sha256).unwrap();
-    let keep = [kept.sha256.clone()].into();
-    assert_eq!(store.packages().remove_unreferenced(&keep).unwrap(), 1);
+fn unreferenced_packages_are_removed_and_their_room_is_free() {
+    let (folder, store) = store();
+    let kept = ready(&store, &[("a", b"1", 0o644)]);
+    let before = store.packages().disk_used();
+    let gone = ready(&store, &[("a", b"22", 0o644)]);
+    let keep = keep(&[&kept], &[]);
+    assert_eq!(
+        store.packages().sweep(&keep, Duration::from_secs(60)).unwrap(),
+        0,
+        "within the grace"
+    );
+    assert_eq!(store.packages().sweep(&keep, Duration::ZERO).unwrap(), 1);
     assert!(store.packages().read_zip(&gone.sha256).is_err());
     assert!(store.packages().read_zip(&kept.sha256).is_ok());
+    assert_eq!(store.packages().disk_used(), before);
+    let again = Store::open(&Config::new(folder.path())).unwrap();
+    assert_eq!(again.packages().disk_used(), before, "a restart counts the same");
+}
+
+#[test]
+fn a_later_layer_lies_over_an_earlier_one() {
+    let (folder, store) = store();
+    let first = ready(
+        &store,
+        &[
+            ("python/shared.py", b"1", 0o644),
+            ("python/first.py", b"1", 0o644),
+            ("bin/tool", b"../python/first.py", 0o120_777),
+            ("lib", b"a file", 0o644),
+            ("etc/passwd", b"a folder there", 0o644),
+        ],
+    );
+    let second = ready(
+        &store,
+        &[
+            ("python/shared.py", b"2", 0o644),
+            ("lib/inner.so", b"a folder", 0o755),
+            ("bin/tool", b"mine", 0o755),
+            ("etc", b"/etc-is-no-folder"[1..].as_ref(), 0o120_777),
+        ],
+    );
+    let tree = |layers: &[CodeRef]| store.packages().layers_tree(layers).unwrap().unwrap();
+    let both = tree(&[first.clone(), second.clone()]);
+    let read = |tree: &Path, path: &str| std::fs::read_to_string(tree.join(path)).unwrap();
+    assert_eq!(read(&both, "python/shared.py"), "2");
+    assert_eq!(read(&both, "python/first.py"), "1");
+    assert_eq!(
+        (read(&both, "lib/inner.so"), read(&both, "bin/tool")),
+        ("a folder".into(), "mine".into())
+    );
+    assert!(std::fs::symlink_metadata(both.join("etc")).unwrap().is_symlink());
+    let turned = tree(&[second.clone(), first.clone()]);
+    assert_eq!(
+        (read(&turned, "python/shared.py"), read(&turned, "lib")),
+        ("1".into(), "a file".into())
+    );
+    assert_eq!(read(&turned, "bin/tool"), "1", "the link of the first");
+    assert_eq!(tree(&[first.clone(), second.clone()]), both, "made once");
+    let inode = |path: &Path| std::fs::metadata(path).unwrap().ino();
+    let own = tree(std::slice::from_ref(&first));
+    assert_eq!(
+        inode(&own.join("python/first.py")),
+        inode(&both.join("python/first.py")),
+        "hard links"
+    );
+    assert_eq!(store.packages().layers_tree(&[]).unwrap(), None);
+
+    // Only the list that is still wanted stays; a layer that was damaged is made again, and so is what it lies in.
+    let wanted = keep(&[&first], &[first.clone(), second.clone()]);
+    assert_eq!(store.packages().sweep(&wanted, Duration::ZERO).unwrap(), 1);
+    assert!(both.exists() && !turned.exists());
+    std::fs::write(own.join("python/first.py"), b"9").unwrap();
+    let again = Store::open(&Config::new(folder.path())).unwrap();
+    let both = again.packages().layers_tree(&[first, second]).unwrap().unwrap();
+    assert_eq!(read(&both, "python/first.py"), "1");
+}
+
+#[test]
+fn an_upload_of_bytes_that_are_there_keeps_them_from_the_sweep() {
+    let (_folder, store) = store();
+    let zip = zip_of(&[("a", b"1", 0o644)]);
+    let code = store.packages().put(&zip).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let going = || !stop.load(std::sync::atomic::Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        // Its definition is never written: each sweep would like to take it.
+        scope.spawn(|| {
+            while going() {
+                store
+                    .packages()
+                    .sweep(&Keep::default(), Duration::from_millis(20))
+                    .unwrap();
+            }
+        });
+        for _ in 0..300 {
+            store.packages().put(&zip).unwrap();
+            let manifest = store.packages().unpack(&code.sha256).unwrap();
+            let whole = CodeRef {
+                manifest,
+                ..code.clone()
+            };
+            let tree = store.packages().verified_tree(&whole).unwrap();
+            assert_eq!(std::fs::read(tree.join("a")).unwrap(), b"1");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_quota_is_told_when_an_upload_would_exceed_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config {
+        disk_quota: Some(10_000),
+        ..Config::new(folder.path())
+    };
+    let store = Store::open(&config).unwrap();
+    ready(&store, &[("a", &[7; 2_000], 0o644)]);
+    let refused = store
+        .packages()
+        .put(&zip_of(&[("a", &[8; 9_000], 0o644)]))
+        .unwrap_err();
+    assert!(
+        matches!(refused, Error::DiskQuota { quota: 10_000, .. }),
+        "{refused}"
+    );
+    assert_eq!(refused.code(), flint_model::Code::DiskQuota);
+    ready(&store, &[("a", &[9; 1_000], 0o644)]);
 }
 
 /// Cases of a property: few here, many in `make soak`.
@@ -192,7 +326,7 @@ proptest::proptest! {
         let outside: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         proptest::prop_assert!(outside.iter().all(|n| {
             let n = n.to_string_lossy();
-            n.starts_with("flint.db") || n == "packages" || n == "unpacked"
+            n.starts_with("flint.db") || n == "packages" || n == "unpacked" || n == "artefacts"
         }), "{outside:?}");
     }
 }

@@ -2,12 +2,12 @@
 
 use flint_model::limits;
 
-use super::{Problems, environment, name, tag};
+use super::{Problems, environment, layer, name, tag};
 use crate::function::{Configuration, CreateFunctionRequest};
 use crate::{Error, Result};
 
 /// Enumerations in the order of AWS's texts.
-const ARCHITECTURES: &[&str] = &["x86_64", "arm64"];
+pub(super) const ARCHITECTURES: &[&str] = &["x86_64", "arm64"];
 const SNAP_START: &[&str] = &["PublishedVersions", "None"];
 const PACKAGE_TYPE: &[&str] = &["Zip", "Image"];
 /// Flint's own; `default` takes a choice back.
@@ -19,7 +19,7 @@ const APPLICATION_LEVEL: &[&str] = &["TRACE", "DEBUG", "INFO", "WARN", "ERROR", 
 const SYSTEM_LEVEL: &[&str] = &["DEBUG", "INFO", "WARN"];
 const RECURSION: &[&str] = &["Terminate", "Allow"];
 
-const LAYER: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)";
+pub(super) const LAYER: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)";
 const LOG_GROUP: &str = r"[\.\-_/#A-Za-z0-9]+";
 const HANDLER: &str = r"[^\s]+";
 
@@ -78,6 +78,9 @@ pub fn configuration(problems: &mut Problems, members: &Configuration) {
     problems.one_of("snapStart.applyOn", apply_on, SNAP_START);
     if let Some(layers) = &members.layers {
         layer_arns(problems, layers);
+    }
+    if let Some(mounts) = &members.file_system_configs {
+        layer::mounts(problems, mounts);
     }
     if let Some(variables) = members.environment.as_ref().and_then(|e| e.variables.as_ref()) {
         environment::names(problems, variables);
@@ -165,11 +168,7 @@ fn logging(problems: &mut Problems, members: &Configuration) {
 }
 
 fn layer_arns(problems: &mut Problems, layers: &[String]) {
-    let good = |arn: &String| {
-        let parts: Vec<&str> = arn.split(':').collect();
-        matches!(parts.as_slice(), ["arn", _, "lambda", _, _, "layer", name, version]
-            if !name.is_empty() && version.bytes().all(|b| b.is_ascii_digit()))
-    };
+    let good = |arn: &String| flint_model::layer::LayerRef::parse(arn).is_some();
     if !layers.iter().all(good) {
         let constraint = format!(
             "Member must satisfy constraint: [Member must have length less than or equal to 2048, Member must have \
@@ -198,11 +197,6 @@ pub fn contents(members: &Configuration) -> Result<()> {
         return Err(Error::InvalidParameter(
             "SnapStart is not offered by this server: leave SnapStart.ApplyOn at None.".to_owned(),
         ));
-    }
-    if let Some(layer) = members.layers.as_ref().and_then(|layers| layers.first()) {
-        return Err(Error::InvalidParameter(format!(
-            "Layer version {layer} does not exist."
-        )));
     }
     Ok(())
 }

@@ -71,9 +71,9 @@ pub(crate) fn make(
 fn refused(error: Error) -> Error {
     match error {
         Error::BadPackage(reason) => Error::BadArtefact(reason),
-        Error::UnzippedTooLarge { limit } => {
-            Error::BadArtefact(format!("its files have more than {limit} bytes (store.artefact_bytes)"))
-        }
+        Error::UnzippedTooLarge { limit } => Error::BadArtefact(format!(
+            "its files have more than {limit} bytes (store.artefact_bytes)"
+        )),
         other => other,
     }
 }
@@ -136,7 +136,8 @@ impl<'a> Tar<'a> {
 
     fn read(mut self, tar: impl Read) -> Result<String> {
         unpack::make_folder(self.root)?;
-        let unreadable = |error: std::io::Error| Error::BadPackage(format!("not a readable archive: {error}"));
+        let unreadable =
+            |error: std::io::Error| Error::BadPackage(format!("not a readable archive: {error}"));
         let mut archive = Archive::new(tar);
         for (index, entry) in archive.entries().map_err(unreadable)?.enumerate() {
             if index >= self.caps.entries {
@@ -206,7 +207,9 @@ impl<'a> Tar<'a> {
         let source = self.root.join(target);
         let meta = fs::symlink_metadata(&source).ok().filter(fs::Metadata::is_file);
         let Some(meta) = meta else {
-            return unpack::refuse(format!("{path:?} is a second name of {target:?}, which is no file of the archive"));
+            return unpack::refuse(format!(
+                "{path:?} is a second name of {target:?}, which is no file of the archive"
+            ));
         };
         let full = self.place(path)?;
         fs::hard_link(&source, &full).map_err(|error| Error::io(&full, error))?;

@@ -93,7 +93,9 @@ impl ArtefactFiles {
             hold: Hold::default(),
             verified: Mutex::default(),
         };
-        let files = Self { inner: Arc::new(inner) };
+        let files = Self {
+            inner: Arc::new(inner),
+        };
         for content in files.stored()? {
             files.inner.room.found(files.size(&content));
         }
@@ -167,7 +169,9 @@ impl ArtefactFiles {
     /// Names of all trees, also of one whose other half a crash took.
     fn stored(&self) -> Result<HashSet<String>> {
         let all = names(&self.inner.trees)?.into_iter();
-        Ok(all.map(|name| name.trim_end_matches(".manifest").to_owned()).collect())
+        Ok(all
+            .map(|name| name.trim_end_matches(".manifest").to_owned())
+            .collect())
     }
 
     fn size(&self, content: &str) -> u64 {
@@ -178,7 +182,11 @@ impl ArtefactFiles {
     /// What is stored of a content, when it is.
     fn known(&self, content: &str) -> Option<StoredArtefact> {
         let tree = self.inner.trees.join(content);
-        let manifest = || fs::read_to_string(tree.with_extension("manifest")).ok().filter(|_| tree.exists());
+        let manifest = || {
+            fs::read_to_string(tree.with_extension("manifest"))
+                .ok()
+                .filter(|_| tree.exists())
+        };
         let manifest = self.inner.hold.hand_out(content, manifest)?;
         Some(StoredArtefact {
             content: content.to_owned(),
@@ -199,7 +207,9 @@ impl Upload {
             )));
         }
         self.digest.update(bytes);
-        self.file.write_all(bytes).map_err(|source| Error::io(&self.path, source))
+        self.file
+            .write_all(bytes)
+            .map_err(|source| Error::io(&self.path, source))
     }
 
     /// Checks what arrived, unpacks it and puts it in its place. The same content that is there already is not made again.
@@ -227,8 +237,11 @@ impl Upload {
         let inner = &self.files.inner;
         let staging = inner.trees.join(format!(".new-{}", ulid::Ulid::new()));
         let Announced { form, file_name, .. } = &self.announced;
-        let made = archive::make(&self.path, *form, file_name, &staging, inner.most, &mut room)
-            .and_then(|made| self.put_in_place(&content, &staging, &made.manifest).map(|()| made));
+        let made =
+            archive::make(&self.path, *form, file_name, &staging, inner.most, &mut room).and_then(|made| {
+                self.put_in_place(&content, &staging, &made.manifest)
+                    .map(|()| made)
+            });
         match made {
             Ok(made) => {
                 room.keep(made.unpacked);

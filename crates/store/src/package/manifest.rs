@@ -51,7 +51,9 @@ pub(crate) fn files(manifest: &str) -> u64 {
 
 /// The sum of the sizes that a manifest states.
 pub(crate) fn size(manifest: &str) -> u64 {
-    let sizes = manifest.lines().filter_map(|line| line.split(' ').nth(2)?.parse::<u64>().ok());
+    let sizes = manifest
+        .lines()
+        .filter_map(|line| line.split(' ').nth(2)?.parse::<u64>().ok());
     sizes.sum()
 }
 

@@ -49,7 +49,10 @@ impl Hold {
                 continue;
             }
             let since = *times.unwanted.entry(name.clone()).or_insert(now);
-            let handed = times.handed.get(name).map_or(grace, |at| now.saturating_duration_since(*at));
+            let handed = times
+                .handed
+                .get(name)
+                .map_or(grace, |at| now.saturating_duration_since(*at));
             if now.saturating_duration_since(since) >= grace && handed >= grace {
                 remove(name);
                 times.unwanted.remove(name);
@@ -58,7 +61,9 @@ impl Hold {
             }
         }
         let mut times = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        times.handed.retain(|name, at| there.contains(name) || now.saturating_duration_since(*at) < grace);
+        times
+            .handed
+            .retain(|name, at| there.contains(name) || now.saturating_duration_since(*at) < grace);
         times.unwanted.retain(|name, _| there.contains(name));
         removed
     }
@@ -74,7 +79,11 @@ pub(crate) fn set_aside(path: &Path, folder: &Path) -> Option<PathBuf> {
 /// Removes what was set aside.
 pub(crate) fn discard(aside: &Path) {
     let folder = fs::symlink_metadata(aside).is_ok_and(|meta| meta.is_dir());
-    let removed = if folder { fs::remove_dir_all(aside) } else { fs::remove_file(aside) };
+    let removed = if folder {
+        fs::remove_dir_all(aside)
+    } else {
+        fs::remove_file(aside)
+    };
     if let Err(error) = removed {
         tracing::warn!(path = %aside.display(), %error, "what nothing refers to cannot be removed; the next start tries again");
     }
@@ -101,7 +110,11 @@ mod tests {
         };
         assert!(sweep(long).is_empty(), "unwanted only since a moment");
         hold.hand_out("handed", || ());
-        assert_eq!(sweep(Duration::ZERO), ["handed", "old"], "without a grace nothing is spared");
+        assert_eq!(
+            sweep(Duration::ZERO),
+            ["handed", "old"],
+            "without a grace nothing is spared"
+        );
         hold.hand_out("handed", || ());
         hold.sweep(&there, &keep, long, |_| panic!("within the grace"));
     }

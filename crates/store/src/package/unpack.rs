@@ -67,8 +67,7 @@ pub(crate) fn refuse<T>(reason: impl Into<String>) -> Result<T> {
 }
 
 pub(crate) fn open<R: Read + Seek>(zip: R) -> Result<ZipArchive<R>> {
-    ZipArchive::new(zip)
-        .map_err(|error| Error::BadPackage(format!("not a readable zip: {error}")))
+    ZipArchive::new(zip).map_err(|error| Error::BadPackage(format!("not a readable zip: {error}")))
 }
 
 /// First pass: reads the directory and refuses what may not be written.

@@ -35,10 +35,15 @@ pub(super) fn put(connection: &Connection, function: &Function, version: &Versio
 
 fn needed(version: &Version) -> Vec<(&'static str, String)> {
     let layers = &version.config.layer_code;
-    let mut needed: Vec<_> = layers.iter().map(|layer| ("layer", layer.sha256.clone())).collect();
+    let mut needed: Vec<_> = layers
+        .iter()
+        .map(|layer| ("layer", layer.sha256.clone()))
+        .collect();
     needed.extend(package::merged_name(layers).map(|name| ("merged", name)));
     for mount in version.config.mounts() {
-        if let Some(Source::Artefact { name, version }) = MountRef::parse(&mount.arn).map(|found| found.source) {
+        if let Some(Source::Artefact { name, version }) =
+            MountRef::parse(&mount.arn).map(|found| found.source)
+        {
             needed.push(("artefact", artefact::key(&name, version)));
         }
     }
