@@ -1,6 +1,7 @@
 //! The command line: verbs, the flags that all of them share, and how their ends are told.
 
 mod alias;
+mod artefact;
 mod completion;
 mod deploy;
 mod doctor;
@@ -9,6 +10,7 @@ mod function;
 mod image;
 mod invoke;
 mod language;
+mod layer;
 mod log;
 mod reference;
 mod runtime;
@@ -78,6 +80,12 @@ enum Verb {
     /// Aliases.
     #[command(subcommand)]
     Alias(alias::Verb),
+    /// Layers: files that several functions share.
+    #[command(subcommand)]
+    Layer(layer::Verb),
+    /// Artefacts: large files, versioned apart from code.
+    #[command(subcommand)]
+    Artefact(artefact::Verb),
     /// Show what a function wrote.
     Logs(log::Args),
     /// Runtimes of the server.
@@ -130,6 +138,8 @@ fn dispatch(cli: Cli, terminal: Terminal) -> Result<Exit> {
         Verb::Function(verb) => function::run(verb, &Server::find(at)?, terminal),
         Verb::Version(verb) => version::run(verb, &Server::find(at)?, terminal),
         Verb::Alias(verb) => alias::run(verb, &Server::find(at)?, terminal),
+        Verb::Layer(verb) => layer::run(verb, &Server::find(at)?, terminal),
+        Verb::Artefact(verb) => artefact::run(verb, &Server::find(at)?, terminal),
         Verb::Logs(args) => log::run(&args, &Server::find(at)?, terminal),
         Verb::Runtime(verb) => runtime::run(verb, &Server::find(at)?, terminal),
         Verb::Image(verb) => image::run(verb, &Server::find(at)?, terminal),

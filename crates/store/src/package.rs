@@ -58,6 +58,7 @@ struct Inner {
     caps: Caps,
     room: Room,
     hold: sweep::Hold,
+    merged_hold: sweep::Hold,
     /// Packages whose every file was checked by this process.
     verified: Mutex<HashSet<String>>,
 }
@@ -80,6 +81,7 @@ impl Packages {
             caps: Caps::default(),
             room,
             hold: sweep::Hold::default(),
+            merged_hold: sweep::Hold::default(),
             verified: Mutex::default(),
         };
         let packages = Self {
@@ -253,13 +255,16 @@ impl Packages {
             self.inner.room.removed(bytes);
         });
         let merged = names(&self.inner.merged)?;
-        removed += self.inner.hold.sweep(&merged, &keep.merged, grace, |name| {
-            aside.extend(sweep::set_aside(
-                &self.inner.merged.join(name),
-                &self.inner.merged,
-            ));
-            self.forget(name);
-        });
+        removed += self
+            .inner
+            .merged_hold
+            .sweep(&merged, &keep.merged, grace, |name| {
+                aside.extend(sweep::set_aside(
+                    &self.inner.merged.join(name),
+                    &self.inner.merged,
+                ));
+                self.forget(name);
+            });
         for path in &aside {
             sweep::discard(path);
         }

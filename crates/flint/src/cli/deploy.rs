@@ -7,14 +7,16 @@ mod apply;
 mod change;
 mod complete;
 mod detect;
+mod handler;
 mod ignore;
 mod package;
 pub(crate) mod project;
 mod report;
+mod resource;
 
 pub(crate) use apply::{pause, wait};
 pub(crate) use change::environment;
-pub(crate) use package::bytes;
+pub(crate) use package::{bytes, of as package_of, stays_inside};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -118,6 +120,10 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
         (None, Code::Package(package)) => complete::complete(&mut project, package, server, &args.place)?,
         (Some(current), Code::Package(package)) => complete::switch(&mut project, package, server, current),
     }
+    if let Code::Package(package) = &code {
+        handler::check(&project, current.as_ref(), package)?;
+    }
+    resource::complete(&mut project, server)?;
     let alias = args
         .alias
         .or(project.alias.take())
@@ -203,11 +209,7 @@ fn pack(place: &Path, project: &Project, folder: &Path, terminal: Terminal) -> R
         None if place.is_dir() => folder.to_owned(),
         None => place.to_owned(),
     };
-    let package = if source.is_file() {
-        package::open(&source)?
-    } else {
-        package::pack(&source)?
-    };
+    let package = package_of(&source)?;
     let size = package::bytes(package.zip.len() as u64);
     terminal.say(Message::Packed.with("files", package.files).with("size", size));
     Ok(package)

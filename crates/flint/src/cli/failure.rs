@@ -78,6 +78,11 @@ impl Failure {
         self
     }
 
+    /// Whether it has a code.
+    pub(crate) fn is(&self, code: Code) -> bool {
+        self.code == code.to_string()
+    }
+
     /// Whether it contradicts what is there.
     pub(crate) fn is_conflict(&self) -> bool {
         self.exit == 5

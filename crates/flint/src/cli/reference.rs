@@ -156,6 +156,12 @@ fn configuration() -> String {
         "| | `FLINT_ROOT_ACCESS_KEY_ID`, `FLINT_ROOT_SECRET_ACCESS_KEY` | root key pair instead of the one in \
          `DIR/credentials`; both or none |\n",
     );
+    page.push_str(
+        "\n## Folders of the host\n\nIn the file only: folders that functions may show below `/mnt`, read-only, as \
+         `arn:flint:mount:REGION:ACCOUNT:NAME`.\n\n```toml\n[[mounts]]\nname = \"models\"             # what the ARN ends with\n\
+         path = \"/srv/models\"        # absolute; not the server's data folder\ntenants = [\"000000000000\"] # accounts; left out, \
+         all may show it\n```\n",
+    );
     page
 }
 

@@ -162,6 +162,23 @@ impl Server {
         read(&self.send(request)?.body)
     }
 
+    /// Uploads a body of a known size. What is refused by its announcement is refused before gigabytes are sent.
+    pub(crate) fn upload_sized<O: DeserializeOwned>(
+        &self,
+        path: &str,
+        size: u64,
+        source: impl std::io::Read + Send + 'static,
+    ) -> Result<O> {
+        let mut request = self.request("POST", path, Vec::new())?;
+        let headers = request.headers_mut();
+        headers.insert(http::header::AUTHORIZATION, self.bearer()?);
+        headers.insert(http::header::CONTENT_LENGTH, size.into());
+        let wait = http::HeaderValue::from_static("100-continue");
+        headers.insert(http::header::EXPECT, wait);
+        let request = request.map(|_| ureq::SendBody::from_owned_reader(source));
+        read(&self.received(self.agent.run(request))?.body)
+    }
+
     /// Uploads to our own API, piece by piece.
     pub(crate) fn upload<O: DeserializeOwned>(
         &self,

@@ -6,9 +6,11 @@ mod concurrency;
 mod cycles;
 mod kills;
 mod life;
+mod locale;
 mod misbehaviour;
 mod ordinary;
 mod outcomes;
+mod shown;
 mod warm;
 mod web;
 

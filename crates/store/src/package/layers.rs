@@ -39,7 +39,11 @@ impl Packages {
         };
         let target = self.inner.merged.join(&name);
         let made = || self.inner.verified.lock().is_ok_and(|set| set.contains(&name));
-        if self.inner.hold.hand_out(&name, || made() && target.exists()) {
+        if self
+            .inner
+            .merged_hold
+            .hand_out(&name, || made() && target.exists())
+        {
             return Ok(Some(target));
         }
         let staging = self.inner.merged.join(format!(".new-{}", ulid::Ulid::new()));
@@ -52,7 +56,7 @@ impl Packages {
     }
 
     fn put_in_place(&self, name: &str, staging: &Path, target: &Path) -> Result<()> {
-        let aside = self.inner.hold.hand_out(name, || {
+        let aside = self.inner.merged_hold.hand_out(name, || {
             let Ok(mut set) = self.inner.verified.lock() else {
                 return Err(Error::Closed);
             };

@@ -123,6 +123,8 @@ fn members(project: &Project) -> Configuration {
         flint_mode: project.mode.clone(),
         flint_concurrency: project.concurrency,
         flint_min_warm: project.min_warm,
+        layers: project.layers.clone(),
+        file_system_configs: project.mounts.as_ref().map(super::resource::file_systems),
         ..Configuration::default()
     }
 }
@@ -191,10 +193,26 @@ pub(crate) fn publish(server: &Server, terminal: Terminal, wanted: &Wanted) -> R
         code_sha256: Some(wanted.sha256.clone()),
         ..PublishVersionRequest::default()
     };
-    let published: FunctionConfiguration = server.aws("POST", &path(&wanted.name, "/versions"), &body)?;
+    let published = server.aws("POST", &path(&wanted.name, "/versions"), &body);
+    let published: FunctionConfiguration = published.map_err(|failure| overtaken(server, wanted, failure))?;
     let version = published.version.clone();
     wait(server, terminal, &format!("{}:{version}", wanted.name), published)?;
     Ok(version)
+}
+
+/// A publish is refused when `$LATEST` has other code meanwhile: another deploy of the same name was faster. That is a
+/// conflict, as it is at every other step of a deploy that comes second.
+fn overtaken(server: &Server, wanted: &Wanted, failure: Failure) -> Failure {
+    if !failure.is(Code::InvalidParameter) {
+        return failure;
+    }
+    match current(server, &wanted.name) {
+        Ok(Some(now)) if now.code_sha256 != wanted.sha256 => {
+            let sentence = Message::DeployOvertaken.with("name", &wanted.name);
+            Failure::new(Code::Conflict, sentence).hint(Message::HintConflict)
+        }
+        _ => failure,
+    }
 }
 
 /// Points an alias at a version, all calls; returns where it pointed before.

@@ -68,6 +68,19 @@ pub(crate) fn between(current: Option<&FunctionConfiguration>, wanted: &Wanted) 
         old(|is| Some(is.flint_min_warm.unwrap_or(0).to_string())),
         project.min_warm.map(|kept| kept.to_string()),
     );
+    compare(
+        "layers",
+        old(|is| Some(layers(is))),
+        project.layers.as_ref().map(|wanted| list(wanted.iter())),
+    );
+    compare(
+        "mounts",
+        old(|is| Some(mounts(is))),
+        project
+            .mounts
+            .as_ref()
+            .map(|wanted| list(wanted.iter().map(|(path, arn)| format!("{path} = {arn}")))),
+    );
     if let Some(variables) = &project.environment {
         let had = current.map(environment).unwrap_or_default();
         let names: std::collections::BTreeSet<_> = had.keys().chain(variables.keys()).collect();
@@ -93,6 +106,27 @@ pub(crate) fn environment(is: &FunctionConfiguration) -> BTreeMap<String, String
         .as_ref()
         .and_then(|environment| environment.variables.clone());
     variables.unwrap_or_default().0.into_iter().collect()
+}
+
+fn list(items: impl Iterator<Item = impl std::fmt::Display>) -> String {
+    let shown: Vec<String> = items.map(|item| item.to_string()).collect();
+    shown.join(", ")
+}
+
+fn layers(is: &FunctionConfiguration) -> String {
+    list(is.layers.iter().flatten().map(|layer| &layer.arn))
+}
+
+/// As a project has them: by place.
+fn mounts(is: &FunctionConfiguration) -> String {
+    let kept = is
+        .kept
+        .get("FileSystemConfigs")
+        .and_then(|value| value.as_array());
+    let read = |entry: &serde_json::Value| serde_json::from_value::<flint_model::Mount>(entry.clone()).ok();
+    let found = kept.into_iter().flatten().filter_map(read);
+    let by_place: BTreeMap<String, String> = found.map(|mount| (mount.local_mount_path, mount.arn)).collect();
+    list(by_place.iter().map(|(path, arn)| format!("{path} = {arn}")))
 }
 
 fn short(hash: &str) -> String {

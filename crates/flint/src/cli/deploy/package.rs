@@ -24,6 +24,8 @@ pub(crate) struct Package {
     pub(crate) zip: Vec<u8>,
     pub(crate) files: usize,
     pub(crate) shown: BTreeMap<String, Vec<u8>>,
+    /// Paths of all files.
+    pub(crate) names: Vec<String>,
 }
 
 enum Entry {
@@ -35,6 +37,14 @@ enum Entry {
 const SHOWN_DEPTH: usize = 3;
 /// Larger files are not read as handlers.
 const SHOWN_BYTES: usize = 1 << 20;
+
+/// A zip as it is, or a folder packed.
+pub(crate) fn of(source: &Path) -> Result<Package> {
+    if source.is_file() {
+        return open(source);
+    }
+    pack(source)
+}
 
 /// Packs a folder.
 pub(crate) fn pack(folder: &Path) -> Result<Package> {
@@ -58,6 +68,7 @@ pub(crate) fn pack(folder: &Path) -> Result<Package> {
     let zip = writer.finish().map_err(std::io::Error::other)?.into_inner();
     check_size(&zip)?;
     let files = entries.len();
+    let names = entries.keys().cloned().collect();
     let shown = entries.into_iter().filter_map(|(path, entry)| match entry {
         Entry::File { content, .. }
             if path.matches('/').count() < SHOWN_DEPTH && content.len() <= SHOWN_BYTES =>
@@ -72,6 +83,7 @@ pub(crate) fn pack(folder: &Path) -> Result<Package> {
         zip,
         files,
         shown: shown.collect(),
+        names,
     })
 }
 
@@ -90,6 +102,7 @@ pub(crate) fn open(path: &Path) -> Result<Package> {
     let mut archive = ZipArchive::new(Cursor::new(&zip)).map_err(|error| unreadable(error.to_string()))?;
     let files = archive.len();
     let mut shown = BTreeMap::new();
+    let mut names = Vec::with_capacity(files);
     for index in 0..files {
         let entry = archive
             .by_index(index)
@@ -98,6 +111,7 @@ pub(crate) fn open(path: &Path) -> Result<Package> {
             .name()
             .map_err(|error| unreadable(error.to_string()))?
             .into_owned();
+        names.push(name.clone());
         if entry.is_file() && name.matches('/').count() < SHOWN_DEPTH {
             let mut content = Vec::new();
             entry
@@ -107,7 +121,12 @@ pub(crate) fn open(path: &Path) -> Result<Package> {
             shown.insert(name, content);
         }
     }
-    Ok(Package { files, shown, zip })
+    Ok(Package {
+        zip,
+        files,
+        shown,
+        names,
+    })
 }
 
 fn collect(folder: &Path) -> Result<BTreeMap<String, Entry>> {
@@ -174,7 +193,7 @@ fn read(entry: &walkdir::DirEntry, path: &str) -> std::result::Result<Entry, Str
 }
 
 /// The server's rule for links: relative, `..` only at the front and never past the top.
-fn stays_inside(path: &str, target: &Path) -> bool {
+pub(crate) fn stays_inside(path: &str, target: &Path) -> bool {
     let parts: Vec<_> = target
         .components()
         .filter(|part| *part != Component::CurDir)

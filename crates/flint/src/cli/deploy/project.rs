@@ -33,6 +33,10 @@ pub(crate) struct Project {
     pub(crate) concurrency: Option<i64>,
     /// Instances kept ready.
     pub(crate) min_warm: Option<i64>,
+    /// In order; ARNs once they are completed.
+    pub(crate) layers: Option<Vec<String>>,
+    /// What is shown below `/mnt`, by its place; ARNs once they are completed.
+    pub(crate) mounts: Option<BTreeMap<String, String>>,
     pub(crate) alias: Option<String>,
     /// A shell command, run in the project's folder before packing.
     pub(crate) build: Option<String>,
@@ -72,6 +76,14 @@ pub(crate) const MEMBERS: &[(&str, &str)] = &[
         "calls that one instance runs at once, 1 to 1000; 0 for the mode's own: 1, or 80 for web",
     ),
     ("min_warm", "instances kept ready whatever the demand (0)"),
+    (
+        "layers",
+        "list of layer versions as NAME:VERSION, shown at /opt; a later one wins",
+    ),
+    (
+        "mounts",
+        "what is shown below /mnt: `/mnt/NAME: artefact:NAME:VERSION` or `/mnt/NAME: mount:NAME`",
+    ),
     ("alias", "the alias that a deploy moves (live)"),
     (
         "build",
@@ -149,6 +161,8 @@ impl Project {
             "mode" => self.mode = Some(mode(&text(value)?)?),
             "concurrency" => self.concurrency = Some(count(&scalar(value)?)?),
             "min_warm" => self.min_warm = Some(count(&scalar(value)?)?),
+            "layers" => self.layers = Some(super::resource::layers(value)?),
+            "mounts" => self.mounts = Some(super::resource::mounts(value)?),
             "alias" => self.alias = Some(text(value)?),
             "build" => self.build = Some(text(value)?),
             "package" => self.package = Some(package(&text(value)?)?),

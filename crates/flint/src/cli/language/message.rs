@@ -56,6 +56,8 @@ messages! {
     AskDeleteAlias: "delete the alias {alias} of {name}?", "删除 {name} 的别名 {alias}？";
     AskRemoveRuntime: "remove the runtime {name}? Functions that use it stop working", "移除运行时 {name}？使用它的函数将无法运行";
     AskDeleteImage: "forget the image {name}?", "移除镜像 {name}？";
+    AskDeleteLayer: "delete the layer version {what}?", "删除层版本 {what}？";
+    AskDeleteArtefact: "delete the artefact version {what}?", "删除制品版本 {what}？";
     Deleted: "{what} deleted", "已删除 {what}";
     // deploy
     Packed: "packed {files} files, {size}", "已打包 {files} 个文件，共 {size}";
@@ -67,6 +69,11 @@ messages! {
     Publishing: "publishing a version", "正在发布版本";
     DeployFailed: "{name} could not be made ready: {reason}", "{name} 未能就绪：{reason}";
     DeploySlow: "{name} was not ready after {seconds} seconds", "{name} 在 {seconds} 秒后仍未就绪";
+    DeployOvertaken: "{name}: another deploy was faster; its code is not this one", "{name}：另一次部署先完成，其代码与本次不同";
+    HandlerMissing: "no file for the handler {handler}: the package has none of {wanted}; at its top there are: {there}",
+        "找不到处理程序 {handler} 的文件：程序包中没有 {wanted}；其顶层有：{there}";
+    HintHandler: "name it with --handler, or `handler:` in flint.yaml, as FILE.FUNCTION",
+        "请用 --handler 或 flint.yaml 中的 `handler:` 指定，形如 文件.函数";
     Problems: "{place} cannot be deployed:{list}", "{place} 无法部署：{list}";
     HintProject: "docs/reference/cli.md tells what flint.yaml may hold", "flint.yaml 的写法见 docs/reference/cli.md";
     NoProject: "{place}: neither flint.yaml nor a handler was found", "{place}：没有找到 flint.yaml，也没有找到处理程序";
