@@ -226,7 +226,7 @@ REQUESTS = [
     ("GET", "/", "UnknownOperationException"),
     ("GET", "//", "UnknownOperationException"),
     ("GET", "/2015-03-31", "UnknownOperationException"),
-    ("GET", "/2018-10-31/layers", "UnknownOperationException"),
+    ("GET", "/2025-11-30/capacity-providers", "UnknownOperationException"),
     ("POST", "/2015-03-31/event-source-mappings", "UnknownOperationException"),
     ("GET", "/2015-03-31/functions/f/policy", "UnknownOperationException"),
     ("DELETE", "/2017-03-31/tags/arn%3Aaws%3Alambda%3Aus-east-1%3A111111111111%3Afunction%3Af", VALIDATION),

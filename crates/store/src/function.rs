@@ -129,13 +129,17 @@ impl Store {
         .await
     }
 
-    /// Number of functions of a tenant, and the bytes of their packages (each version counted).
+    /// Number of functions of a tenant, and the bytes of their packages and layers (each version counted, as on AWS).
     pub async fn usage(&self, tenant: AccountId) -> Result<(u64, u64)> {
         self.read(move |connection| {
             let mut count = connection.prepare_cached("SELECT COUNT(*) FROM functions WHERE tenant = $1")?;
-            let functions = count.query_row([tenant.as_str()], |row| row.get(0)).map(unsigned)?;
+            let functions = count
+                .query_row([tenant.as_str()], |row| row.get(0))
+                .map(unsigned)?;
             let mut sum = connection.prepare_cached(
-                "SELECT COALESCE(SUM(json_extract(document, '$.code.size')), 0) FROM versions WHERE tenant = $1",
+                "SELECT COALESCE(SUM(json_extract(document, '$.code.size')), 0) FROM
+                 (SELECT document FROM versions WHERE tenant = $1
+                  UNION ALL SELECT document FROM layer_versions WHERE tenant = $1)",
             )?;
             let bytes = sum.query_row([tenant.as_str()], |row| row.get(0)).map(unsigned)?;
             Ok((functions, bytes))
