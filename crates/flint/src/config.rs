@@ -317,7 +317,7 @@ const TABLE: &[Row] = &[
         "store.sweep_grace_s",
         "Seconds that such files stay; longer than the longest call (1800)",
         |s, v| {
-            s.engine.sweep_grace = Duration::from_secs(number(v, 0)?);
+            s.engine.sweep_grace = Duration::from_secs(number(v, 1)?);
             Ok(())
         },
     ),
@@ -521,17 +521,6 @@ impl Settings {
         }
         if self.engine.network == flint_sandbox::spec::Network::Egress && !self.egress {
             problems.push("network.default = egress: set network.egress = true as well".into());
-        }
-        let real = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        let data_dir = real(&self.data_dir);
-        for mount in &self.engine.mounts {
-            let path = real(&mount.path);
-            if data_dir.starts_with(&path) || path.starts_with(&data_dir) {
-                problems.push(format!(
-                    "mounts {}: the server's data folder is there: functions would see its credentials",
-                    mount.name
-                ));
-            }
         }
         self.engine.region.clone_from(&self.region);
     }

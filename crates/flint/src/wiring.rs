@@ -31,26 +31,24 @@ pub(crate) fn serve(settings: Settings) -> Result<()> {
     for name in &settings.unknown_variables {
         tracing::warn!("{name} is not a setting; see docs/reference/configuration.md");
     }
-    for mount in &settings.engine.mounts {
-        if !mount.path.is_dir() {
-            let path = mount.path.display();
-            tracing::warn!(mount = mount.name, %path, "this folder is not there; functions that show it cannot start");
-        }
-    }
     let credentials = credentials(&settings)?;
     let _lock = lock(&settings.data_dir)?;
     // The launcher is made while this process has one thread (decision 3 of the house).
     let launcher = start_launcher(&settings)?;
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.workers)
         .enable_all()
-        .build()?
-        .block_on(run(settings, credentials, launcher))
+        .build()?;
+    let result = runtime.block_on(run(settings, credentials, launcher));
+    // A look at a folder whose file server is away may hold a thread for good.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
 }
 
 async fn run(settings: Settings, credentials: Credentials, process: LauncherProcess) -> Result<()> {
     // From here on a signal is a request to stop, not the end.
     let signals = Signals::listen()?;
+    check_mounts(&settings).await?;
     let listener = Listener::bind(settings.listen, settings.connections).await?;
     let address = listener.address()?;
     let launcher = Launcher::attach(process)?;
@@ -156,6 +154,29 @@ async fn open_images(settings: &Settings, store: &Store, versions: HashSet<Strin
         }
     });
     Ok(images)
+/// Looks at the approved folders of the host. One that is not there, or does not answer, is said: only its functions cannot
+/// start. One that shows the server's own data is refused, also through a link.
+async fn check_mounts(settings: &Settings) -> Result<()> {
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+    let data_dir = std::fs::canonicalize(&settings.data_dir)?;
+    for mount in &settings.engine.mounts {
+        let path = mount.path.clone();
+        let look = tokio::task::spawn_blocking(move || {
+            std::fs::canonicalize(&path).ok().filter(|path| path.is_dir())
+        });
+        match tokio::time::timeout(PATIENCE, look).await {
+            Ok(Ok(Some(real))) if data_dir.starts_with(&real) || real.starts_with(&data_dir) => bail!(
+                "mounts {}: the server's data folder is there: functions would see its credentials",
+                mount.name
+            ),
+            Ok(Ok(Some(_))) => {}
+            _ => {
+                let path = mount.path.display();
+                tracing::warn!(mount = mount.name, %path, "this folder is not there; functions that show it cannot start");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Runtimes that were registered before; one whose root is gone, or shows more than it may, is left out and said.

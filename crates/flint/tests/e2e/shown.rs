@@ -133,6 +133,53 @@ def handler(event, context):
 ";
 
 #[test]
+fn an_instance_from_the_warm_stock_is_shown_the_same() {
+    let server = server(&[]);
+    let lambda = server.lambda().unwrap();
+    let file = server.data_dir().join("data.txt");
+    std::fs::write(&file, "42").unwrap();
+    assert_eq!(
+        flint(&server, &["artefact", "publish", "data", file.to_str().unwrap()]).0,
+        0
+    );
+    let shared = layer(
+        &lambda,
+        "shared",
+        &[
+            ("python/shared.py", "NAME = 'layer'"),
+            ("nodejs/node_modules/shared/index.js", "exports.name = 'layer';"),
+        ],
+    );
+    let python =
+        "import shared\ndef handler(e, c): return [shared.NAME, open('/mnt/data/data.txt').read()]\n";
+    let node = "exports.handler = async () => [require('shared').name, \
+                require('fs').readFileSync('/mnt/data/data.txt', 'utf8')];";
+    let members = json!({
+        "Layers": [shared], "FileSystemConfigs": [mount("artefact", "data:1", "/mnt/data")], "Timeout": 20,
+    });
+    lambda
+        .create("p", "python3.11", "app.handler", &[("app.py", python)], &members)
+        .unwrap();
+    lambda
+        .create(
+            "n",
+            "nodejs20.x",
+            "index.handler",
+            &[("index.js", node)],
+            &members,
+        )
+        .unwrap();
+    until("some of each kind are kept ready", || {
+        server.metric("flint_warm").is_some_and(|kept| kept >= 4.0)
+    });
+    for name in ["p", "n"] {
+        let answer = lambda.invoke(name, &json!({})).unwrap();
+        assert_eq!(answer.json(), json!(["layer", "42"]), "{}", answer.log);
+        assert!(answer.log.contains("start=warm"), "{}", answer.log);
+    }
+}
+
+#[test]
 fn an_artefact_is_one_file_for_all_who_show_it() {
     let server = server(&[
         "--set",
@@ -283,8 +330,33 @@ fn a_folder_that_the_operator_approved_is_shown_read_only_and_no_other() {
     );
     let out = lambda.invoke("f", &json!({ "path": "/mnt/in/out" })).unwrap();
     assert_eq!(out.error_type(), "FileNotFoundError", "a link does not lead out");
+}
 
-    // The folder goes away: a start says so, other functions go on, and its return is enough.
+#[test]
+fn a_folder_that_is_away_fails_the_starts_of_its_functions_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("list.csv"), "1,2").unwrap();
+    let config = folder.path().join("flint.toml");
+    std::fs::write(
+        &config,
+        format!("[[mounts]]\nname = \"data\"\npath = \"{}\"\n", data.display()),
+    )
+    .unwrap();
+    let server = server(&["--config", config.to_str().unwrap()]);
+    let lambda = server.lambda().unwrap();
+    let shown = json!({ "FileSystemConfigs": [mount("mount", "data", "/mnt/in")], "Timeout": 20 });
+    lambda
+        .create("f", "python3.11", "app.handler", &[("app.py", LOOK)], &shown)
+        .unwrap();
+    let seen = lambda
+        .invoke("f", &json!({ "path": "/mnt/in/list.csv" }))
+        .unwrap()
+        .json();
+    assert_eq!(seen["size"], 3);
+
+    // A start says so, other functions go on, and the folder's return is enough.
     lambda
         .create(
             "g",
@@ -315,6 +387,95 @@ fn a_folder_that_the_operator_approved_is_shown_read_only_and_no_other() {
         .unwrap()
         .json();
     assert_eq!(seen["size"], 3);
+}
+
+/// Mounts a file system that never answers, as a network file system does whose server is away; taken off when its input ends.
+const HUNG: &str = r"
+import ctypes, os, sys
+libc, place = ctypes.CDLL(None, use_errno=True), sys.argv[1].encode()
+fuse = os.open('/dev/fuse', os.O_RDWR)
+options = b'fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other' % fuse
+if libc.mount(b'hung', place, b'fuse', 6, options): sys.exit(os.strerror(ctypes.get_errno()))
+print('mounted', flush=True)
+sys.stdin.read()
+libc.umount2(place, 2)
+";
+
+#[test]
+fn a_folder_that_never_answers_holds_up_nobody_else() {
+    use std::io::BufRead;
+    use std::process::Stdio;
+    let folder = tempfile::tempdir().unwrap();
+    let hung = folder.path().join("hung");
+    std::fs::create_dir(&hung).unwrap();
+    let config = folder.path().join("flint.toml");
+    std::fs::write(
+        &config,
+        format!("[[mounts]]\nname = \"hung\"\npath = \"{}\"\n", hung.display()),
+    )
+    .unwrap();
+    let mut away = Command::new("python3")
+        .args(["-c", HUNG, hung.to_str().unwrap()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    std::io::BufReader::new(away.stdout.take().unwrap())
+        .read_line(&mut said)
+        .unwrap();
+    if said != "mounted\n" {
+        println!("not shown: this host lets nobody mount a FUSE file system");
+        away.wait().unwrap();
+        return;
+    }
+    let mut server = server(&["--config", config.to_str().unwrap()]);
+    let lambda = server.lambda().unwrap();
+    let shown = json!({ "FileSystemConfigs": [mount("mount", "hung", "/mnt/in")], "Timeout": 20 });
+    lambda
+        .create("f", "python3.11", "app.handler", &[("app.py", LOOK)], &shown)
+        .unwrap();
+    lambda
+        .create(
+            "g",
+            "python3.11",
+            "app.handler",
+            &[("app.py", "def handler(e, c): return 1")],
+            &json!({}),
+        )
+        .unwrap();
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| lambda.invoke("f", &json!({ "path": "/mnt/in" })).unwrap()))
+            .collect();
+        let mut calls = 0;
+        while !waiting.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            let begun = Instant::now();
+            assert_eq!(lambda.invoke("g", &json!({})).unwrap().json(), 1);
+            assert!(
+                begun.elapsed() < Duration::from_secs(2),
+                "another function waited {:?}",
+                begun.elapsed()
+            );
+            calls += 1;
+        }
+        assert!(calls > 10, "{calls}");
+        for failed in waiting {
+            let failed = failed.join().unwrap();
+            let said = String::from_utf8_lossy(&failed.body).into_owned();
+            assert!(
+                failed.status == 403 && said.contains("hung: it does not answer"),
+                "{} {said}",
+                failed.status
+            );
+        }
+    });
+    assert!(
+        server.stop(Duration::from_secs(10)).is_ok(),
+        "nor does it hold up a stop"
+    );
+    drop(away.stdin.take());
+    away.wait().unwrap();
 }
 
 #[test]

@@ -30,9 +30,10 @@ pub(crate) struct Made {
     pub(crate) files: u64,
 }
 
-/// Makes the tree at `root`, which must not exist. `name` is what a single file is shown as.
+/// Makes the tree at `root`, which must not exist. `name` is what a single file is shown as, `sha256` the upload's own hash.
 pub(crate) fn make(
     upload: &Path,
+    sha256: &[u8],
     form: Form,
     name: &str,
     root: &Path,
@@ -47,7 +48,7 @@ pub(crate) fn make(
     };
     let open = || fs::File::open(upload).map_err(|source| Error::io(upload, source));
     let made = match form {
-        Form::File => single(upload, name, root, &caps),
+        Form::File => single(upload, sha256, name, root, &caps),
         Form::Tar => Tar::new(root, &caps, room).read(BufReader::new(open()?)),
         Form::TarGz => Tar::new(root, &caps, room).read(MultiGzDecoder::new(BufReader::new(open()?))),
         Form::Zip => unpack::open(BufReader::new(open()?)).and_then(|mut archive| {
@@ -79,11 +80,10 @@ fn refused(error: Error) -> Error {
 }
 
 /// A file becomes a folder with that file in it; nothing is copied.
-fn single(upload: &Path, name: &str, root: &Path, caps: &Caps) -> Result<String> {
+fn single(upload: &Path, sha256: &[u8], name: &str, root: &Path, caps: &Caps) -> Result<String> {
     if unpack::clean_path(name, caps)? != name || name.is_empty() || name.contains('/') {
         return unpack::refuse(format!("{name:?} is no name for a file"));
     }
-    let digest = digest(upload)?;
     unpack::make_folder(root)?;
     let target = root.join(name);
     let moved = || -> std::io::Result<u64> {
@@ -95,7 +95,7 @@ fn single(upload: &Path, name: &str, root: &Path, caps: &Caps) -> Result<String>
     };
     let size = moved().map_err(|source| Error::io(&target, source))?;
     let mut manifest = Builder::new();
-    manifest.file(name, false, size, &digest);
+    manifest.file(name, false, size, sha256);
     Ok(manifest.finish())
 }
 

@@ -220,7 +220,8 @@ impl Upload {
                 self.size, self.announced.size
             )));
         }
-        let sha256 = hex::encode(self.digest.clone().finalize());
+        let digest = self.digest.clone().finalize();
+        let sha256 = hex::encode(digest);
         if sha256 != self.announced.sha256 {
             return Err(Error::BadArtefact(format!(
                 "its SHA-256 is {sha256}, not {} as was announced; send it again",
@@ -237,11 +238,13 @@ impl Upload {
         let inner = &self.files.inner;
         let staging = inner.trees.join(format!(".new-{}", ulid::Ulid::new()));
         let Announced { form, file_name, .. } = &self.announced;
-        let made =
-            archive::make(&self.path, *form, file_name, &staging, inner.most, &mut room).and_then(|made| {
-                self.put_in_place(&content, &staging, &made.manifest)
-                    .map(|()| made)
-            });
+        let made = archive::make(
+            &self.path, &digest, *form, file_name, &staging, inner.most, &mut room,
+        )
+        .and_then(|made| {
+            self.put_in_place(&content, &staging, &made.manifest)
+                .map(|()| made)
+        });
         match made {
             Ok(made) => {
                 room.keep(made.unpacked);
