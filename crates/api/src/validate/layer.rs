@@ -139,7 +139,7 @@ pub fn publish(
         }
         let known = |name: &String| COMPATIBLE.contains(&name.as_str()) || registered(name);
         if !runtimes.iter().all(known) {
-            let constraint = format!("Member must satisfy enum value set: [{}]", COMPATIBLE.join(", "));
+            let constraint = of_each(COMPATIBLE);
             problems.add("compatibleRuntimes", printed(runtimes), &constraint);
         }
     }
@@ -152,13 +152,18 @@ pub fn publish(
             .iter()
             .all(|one| ARCHITECTURES.contains(&one.as_str()))
         {
-            let set = ARCHITECTURES.join(", ");
-            let constraint = format!(
-                "Member must satisfy constraint: [Member must satisfy enum value set: [{set}], Member must not be null]"
-            );
+            let constraint = of_each(ARCHITECTURES);
             problems.add("compatibleArchitectures", printed(architectures), &constraint);
         }
     }
+}
+
+/// The constraint on the members of a list, in AWS's words.
+fn of_each(set: &[&str]) -> String {
+    let set = set.join(", ");
+    format!(
+        "Member must satisfy constraint: [Member must satisfy enum value set: [{set}], Member must not be null]"
+    )
 }
 
 /// What a list is to show.

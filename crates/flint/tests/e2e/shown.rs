@@ -389,6 +389,39 @@ fn a_folder_that_is_away_fails_the_starts_of_its_functions_only() {
     assert_eq!(seen["size"], 3);
 }
 
+#[test]
+fn an_ordinary_users_server_shows_the_same_and_nothing_can_be_written() {
+    let server =
+        Server::start_as(env!("CARGO_BIN_EXE_flint"), 12_347, &["--insecure-single-tenant"]).unwrap();
+    let lambda = server.lambda().unwrap();
+    let file = server.data_dir().join("data.txt");
+    std::fs::write(&file, "42").unwrap();
+    let (code, said) = flint(&server, &["artefact", "publish", "data", file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{said}");
+    let layers = [
+        layer(&lambda, "one", &[("python/one.py", "X = 1")]),
+        layer(&lambda, "two", &[("python/two.py", "X = 2")]),
+    ];
+    let app = LOOK.replace("import errno, os", "import errno, os, one, two");
+    let members = json!({
+        "Layers": layers, "FileSystemConfigs": [mount("artefact", "data:1", "/mnt/data")], "Timeout": 20,
+    });
+    lambda
+        .create("f", "python3.11", "app.handler", &[("app.py", &app)], &members)
+        .unwrap();
+    let answer = lambda
+        .invoke("f", &json!({ "path": "/mnt/data/data.txt" }))
+        .unwrap();
+    let seen = answer.json();
+    assert_eq!(
+        (&seen["size"], &seen["mnt"]),
+        (&json!(2), &json!(["data"])),
+        "{}",
+        answer.log
+    );
+    assert_eq!(seen["refused"], json!(["EROFS", "EROFS", "EROFS"]));
+}
+
 /// Mounts a file system that never answers, as a network file system does whose server is away; taken off when its input ends.
 const HUNG: &str = r"
 import ctypes, os, sys
