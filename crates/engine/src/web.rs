@@ -132,6 +132,8 @@ impl Engine {
         let platform = |text: String, code| StartFailed::Platform { text, code };
         let launch = self.launch_spec(version).await;
         let Launch { spec, class } = launch.map_err(|error| platform(error.to_string(), error.code()))?;
+        let shown = self.check_mounts(&spec).await;
+        shown.map_err(|error| platform(error.to_string(), error.code()))?;
         let warm = class.as_ref().ok().and_then(|class| self.take_warm(class));
         let parts = &self.inner.parts;
         let stream = crate::start::log_stream_name(&version.version.number.to_string());

@@ -1,7 +1,8 @@
 //! Whether the file that a handler names is in the package: told before anything is sent, since the first call would be too
 //! late to hear of it.
 //!
-//! Lenient where the file may come from elsewhere: layers, a wrapper program, a family whose handlers are no files.
+//! Lenient where the file may come from elsewhere: layers, a wrapper program, a family whose handlers are no files; and for web
+//! functions, whose handler is a command.
 
 use std::collections::BTreeSet;
 
@@ -24,9 +25,13 @@ pub(super) fn check(
     let old = |pick: fn(&FunctionConfiguration) -> Option<String>| current.and_then(pick);
     let runtime = project.runtime.clone().or_else(|| old(|is| is.runtime.clone()));
     let handler = project.handler.clone().or_else(|| old(|is| is.handler.clone()));
+    let mode = project.mode.clone().or_else(|| old(|is| is.flint_mode.clone()));
     let (Some(runtime), Some(handler)) = (runtime, handler) else {
         return Ok(());
     };
+    if mode.as_deref() == Some("web") {
+        return Ok(());
+    }
     let layers = match &project.layers {
         Some(layers) => !layers.is_empty(),
         None => old(|is| is.layers.as_ref().map(|_| String::new())).is_some(),
