@@ -377,8 +377,11 @@ function initialise(init) {
   }
   if (fs.existsSync('/opt/nodejs') || (init.env && init.env.NODE_PATH)) {
     // node has read NODE_PATH already; layers and a late environment come after
-    const layers = '/opt/nodejs/node' + parseInt(process.versions.node, 10) + '/node_modules:/opt/nodejs/node_modules';
-    process.env.NODE_PATH = process.env.NODE_PATH ? process.env.NODE_PATH + ':' + layers : layers;
+    const known = process.env.NODE_PATH ? process.env.NODE_PATH.split(':') : [];
+    const own = '/opt/nodejs/node' + parseInt(process.versions.node, 10) + '/node_modules';
+    // usually they are named there already
+    const more = known.includes('/opt/nodejs/node_modules') ? [] : [own, '/opt/nodejs/node_modules'];
+    process.env.NODE_PATH = known.concat(more).join(':');
     require('module')._initPaths();
   }
   load(root, init.handler).then(

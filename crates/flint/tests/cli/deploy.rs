@@ -98,6 +98,7 @@ fn a_bad_flint_yaml_is_refused_with_all_its_problems() {
          \x20 - line 3: handlr: no such member; there are name, image, runtime, handler, description, memory, timeout, environment, \
          network, mode, concurrency, min_warm, alias, build, package\n\
          network, layers, mounts, alias, build, package\n\
+         \x20 - line 3: handlr: no such member; there are name, runtime, handler, description, memory, timeout, environment, \
          network, mode, concurrency, min_warm, layers, mounts, alias, build, package\n\
          \x20 - line 4: environment: write the value in quotes: PORT\n\
          \x20 - line 6: timeout: \"soon\" is no time from 1 to 900 seconds\n\
