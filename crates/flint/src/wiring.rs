@@ -154,6 +154,8 @@ async fn open_images(settings: &Settings, store: &Store, versions: HashSet<Strin
         }
     });
     Ok(images)
+}
+
 /// Looks at the approved folders of the host. One that is not there, or does not answer, is said: only its functions cannot
 /// start. One that shows the server's own data is refused, also through a link.
 async fn check_mounts(settings: &Settings) -> Result<()> {
