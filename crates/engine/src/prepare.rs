@@ -6,6 +6,8 @@
 use flint_model::{CodeRef, Function, Version, limits};
 use flint_store::{Error as StoreError, Packages, Settled};
 
+use flint_runtime::Served;
+
 use crate::Engine;
 
 impl Engine {
@@ -24,6 +26,10 @@ impl Engine {
             if let Settled::Failed(reason) = &settled {
                 tracing::warn!(function = %function.name, version = %version.number, %reason, "package refused");
             }
+            let runtime = version.config.runtime.as_ref();
+            if let Some(Ok(served)) = runtime.map(|runtime| engine.inner.parts.catalog.resolve(runtime)) {
+                engine.archive_classes(&served);
+            }
             let (tenant, id) = (function.tenant, function.id);
             let result = store.settle_version(tenant, id, version.number, version.revision, settled).await;
             if let Err(error) = result {
@@ -32,6 +38,7 @@ impl Engine {
         });
     }
 
+<<<<<<< HEAD
     async fn unpack_package(&self, version: &Version) -> Option<Settled> {
         let packages = self.inner.parts.store.packages().clone();
         let (sha256, layers) = (version.code.sha256.clone(), version.config.layer_code.clone());
@@ -40,6 +47,28 @@ impl Engine {
             Ok(manifest) => Settled::Ready(manifest),
             Err(error) => Settled::Failed(error.to_string()),
         })
+=======
+    /// Has the archive of classes made that starts of a JVM are quicker with, in the background, once. Starts do without it
+    /// meanwhile. A stop does not wait for it.
+    pub(crate) fn archive_classes(&self, served: &Served) {
+        let parts = &self.inner.parts;
+        let interpreter = std::sync::Arc::clone(&served.interpreter);
+        let Some(archive) = parts.catalog.wanted_archive(&parts.runtime, &interpreter) else {
+            return;
+        };
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let parts = &engine.inner.parts;
+            match archive.make(&parts.launcher, &parts.runtime, &interpreter).await {
+                Ok(()) => {
+                    tracing::info!(exec = %interpreter.exec, "classes archived; starts are quicker from now on")
+                }
+                Err(error) => {
+                    tracing::warn!(exec = %interpreter.exec, %error, "no archive of classes; starts take longer")
+                }
+            }
+        });
+>>>>>>> 1e2c164 (java: bootstrap, its build, discovery, launch flags and class archives (being tested))
     }
 }
 

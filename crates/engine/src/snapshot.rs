@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use flint_model::config::{Mode, NetworkMode};
-use flint_model::runtime::RuntimeId;
+use flint_model::runtime::{Family, RuntimeId};
 use flint_model::version::{LastUpdate, State};
 use flint_model::{AccountId, Alias, Function, FunctionId, Version, VersionNumber};
 use flint_runtime::{LaunchClass, LaunchSpec};
@@ -122,8 +122,9 @@ impl Snapshot {
             .collect()
     }
 
-    /// The kinds of all versions, for the warm stock: runtime, network, and whether it is a web function.
-    pub(crate) fn kinds(&self) -> HashSet<(RuntimeId, Option<NetworkMode>, bool)> {
+    /// The kinds of all versions, for the warm stock: runtime, network, whether it is a web function, and for Java the step of
+    /// its memory.
+    pub(crate) fn kinds(&self) -> HashSet<(RuntimeId, Option<NetworkMode>, bool, u32)> {
         let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
         let versions = maps.by_name.values().flat_map(|entry| entry.versions.values());
         let mut kinds = HashSet::new();
@@ -132,7 +133,14 @@ impl Snapshot {
             if let Some(runtime) = &config.runtime
                 && entry.version.state == State::Active
             {
-                let kind = (runtime.clone(), config.network, config.mode == Mode::Web);
+                let web = config.mode == Mode::Web;
+                let java = runtime.family() == Some(Family::Java) && !web;
+                let step = if java {
+                    flint_runtime::java_step_mb(config.memory_mb)
+                } else {
+                    0
+                };
+                let kind = (runtime.clone(), config.network, web, step);
                 // Most are known already: no need to keep the copy.
                 kinds.insert(kind);
             }

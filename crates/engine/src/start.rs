@@ -162,6 +162,9 @@ impl Engine {
             web: config.mode == Mode::Web,
             image,
         };
+        if let Some(served) = &spec.served {
+            self.archive_classes(served);
+        }
         let class = LaunchClass::of(&self.inner.parts.runtime, &spec).map(Arc::new);
         let spec = Arc::new(spec);
         Ok(version.spec.get_or_init(|| Launch { spec, class }).clone())

@@ -305,7 +305,7 @@ impl Engine {
     /// The classes of all versions. A version that has to be started directly is taken for one of its runtime's.
     fn classes_in_use(&self) -> HashSet<Arc<LaunchClass>> {
         let kinds = self.inner.snapshot.kinds();
-        let class = |(runtime, network, web)| {
+        let class = |(runtime, network, web, memory_mb)| {
             let served = self.served(&runtime).ok()?;
             let network = self.network(network);
             Some(Arc::new(LaunchClass::new(
@@ -313,6 +313,7 @@ impl Engine {
                 served.as_ref(),
                 network,
                 web,
+                memory_mb,
             )))
         };
         kinds.into_iter().filter_map(class).collect()

@@ -3,15 +3,15 @@
 //! An exact version is taken where there is one. Otherwise, unless switched off, the nearest of the same family serves as a
 //! substitute, and `rows` says so: a laptop with one Python runs functions made for another, a bank switches it off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use flint_model::runtime::{Family, RuntimeId};
 use flint_sandbox::spec::Root;
 
-use crate::{Config, Error};
+use crate::{Archive, Config, Error};
 
 /// An interpreter that can be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +55,17 @@ pub struct RuntimeRow {
 pub struct Catalog {
     interpreters: RwLock<Vec<Arc<Interpreter>>>,
     substitute: bool,
+    /// Archives whose making was begun.
+    archived: Mutex<HashSet<String>>,
 }
 
 /// Runtimes listed even when nothing serves them.
 const LISTED: &[&str] = &[
+    "java8.al2",
+    "java11",
+    "java17",
+    "java21",
+    "java25",
     "nodejs16.x",
     "nodejs18.x",
     "nodejs20.x",
@@ -80,6 +87,11 @@ impl Catalog {
     pub fn discover(config: &Config) -> Self {
         let probes: Vec<_> = candidates(&["/usr/bin", "/usr/local/bin"])
             .into_iter()
+            .chain(
+                crate::java::candidates()
+                    .into_iter()
+                    .map(|path| (Family::Java, path)),
+            )
             .map(|(family, path)| {
                 let bootstraps = config.bootstrap_dir.clone();
                 std::thread::spawn(move || {
@@ -91,7 +103,7 @@ impl Catalog {
                 })
             })
             .collect();
-        let found = probes
+        let found: Vec<_> = probes
             .into_iter()
             .filter_map(|probe| probe.join().ok().flatten())
             .map(Arc::new)
@@ -99,7 +111,22 @@ impl Catalog {
         Self {
             interpreters: RwLock::new(found),
             substitute: config.substitute,
+            archived: Mutex::default(),
         }
+    }
+
+    /// The archive that is to be made for an interpreter: once, and only where there is none.
+    pub fn wanted_archive(&self, config: &Config, interpreter: &Interpreter) -> Option<Archive> {
+        let archive = Archive::of(interpreter)?;
+        let mut begun = self.archived.lock().unwrap_or_else(PoisonError::into_inner);
+        if begun.is_empty()
+            && let Ok(all) = self.interpreters.read()
+        {
+            let kept: Vec<_> = all.iter().filter_map(|known| Archive::of(known)).collect();
+            crate::archive::sweep(config, &kept);
+        }
+        let fresh = begun.insert(archive.name().to_owned());
+        (fresh && !config.bootstrap_dir.join("java").join(archive.name()).exists()).then_some(archive)
     }
 
     /// Adds an interpreter that lives in a root file system of its own, for one runtime.
@@ -125,6 +152,9 @@ impl Catalog {
         };
         let family = runtime.family().ok_or_else(unavailable)?;
         let wanted = runtime.version();
+        if family == Family::Java && !crate::java::is_built_in() {
+            return Err(unavailable());
+        }
         let all = self.interpreters.read().map_err(|_| unavailable())?;
         let by_name = all
             .iter()
@@ -143,8 +173,11 @@ impl Catalog {
             } else {
                 known.version
             };
-            // On a tie the newer one: code for a version tends to run on the next.
-            (weigh(have).abs_diff(weigh(wanted)), weigh(wanted) > weigh(have))
+            let older = weigh(wanted) > weigh(have);
+            // An older Java refuses the classes of a newer one. Otherwise the newer one on a tie: code for a version tends to
+            // run on the next.
+            let hopeless = family == Family::Java && older;
+            (hopeless, weigh(have).abs_diff(weigh(wanted)), older)
         };
         let nearest = all
             .iter()
@@ -152,7 +185,7 @@ impl Catalog {
         let nearest = nearest
             .min_by_key(|known| distance(known))
             .ok_or_else(unavailable)?;
-        let substitute = distance(nearest).0 != 0;
+        let substitute = distance(nearest).1 != 0;
         if substitute && !self.substitute {
             return Err(unavailable());
         }
@@ -188,6 +221,13 @@ fn hint(runtime: &RuntimeId) -> String {
     let package = match runtime.family() {
         Some(Family::Python) => "apt-get install python3",
         Some(Family::Nodejs) => "apt-get install nodejs",
+        Some(Family::Java) if !crate::java::is_built_in() => return crate::java::NOT_BUILT_IN.into(),
+        Some(Family::Java) => {
+            let version = runtime.version().0;
+            return format!(
+                "apt-get install openjdk-{version}-jre-headless, or flint runtime add {name} --root FOLDER_OR_TAR --exec PATH"
+            );
+        }
         Some(Family::Provided) => return "nothing to install: the package brings its bootstrap".into(),
         _ => return format!("flint runtime add {name} --root FOLDER_OR_TAR --exec PATH"),
     };
@@ -196,7 +236,7 @@ fn hint(runtime: &RuntimeId) -> String {
 
 /// Interpreters by the names they have on every distribution; links that lead to one already seen are passed over.
 fn candidates(folders: &[&str]) -> Vec<(Family, PathBuf)> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let mut found = Vec::new();
     for folder in folders {
         let mut names: Vec<_> = std::fs::read_dir(folder)
@@ -227,10 +267,19 @@ fn candidates(folders: &[&str]) -> Vec<(Family, PathBuf)> {
     found
 }
 
+/// Java knew no other flag up to 8.
+pub(crate) fn version_flag(family: Family) -> &'static str {
+    if family == Family::Java {
+        "-version"
+    } else {
+        "--version"
+    }
+}
+
 /// Asks an interpreter for its version.
 fn probe(family: Family, path: &Path, root: Root, registered: Option<String>) -> Option<Interpreter> {
     let output = Command::new(path)
-        .arg("--version")
+        .arg(version_flag(family))
         .env_clear()
         .stdin(Stdio::null())
         .output()
@@ -268,6 +317,7 @@ mod tests {
         Catalog {
             interpreters: RwLock::new(all),
             substitute,
+            archived: Mutex::default(),
         }
     }
 
@@ -282,6 +332,33 @@ mod tests {
         assert_eq!(chosen("python3.14"), (11, true));
         assert_eq!(chosen("python3.10"), (11, true));
         assert_eq!(chosen("python3.8"), (9, true));
+    }
+
+    #[test]
+    fn a_newer_java_serves_before_an_older_one() {
+        let java = |major| {
+            Arc::new(Interpreter {
+                family: Family::Java,
+                version: (major, 0),
+                text: format!("{major}.0.1"),
+                exec: format!("/usr/lib/jvm/{major}/bin/java"),
+                root: Root::HostUsr,
+                registered: None,
+            })
+        };
+        let catalog = Catalog {
+            interpreters: RwLock::new(vec![java(17), java(25)]),
+            substitute: true,
+            archived: Mutex::default(),
+        };
+        let chosen = |name: &str| {
+            let served = catalog.resolve(&RuntimeId::new(name)).unwrap();
+            (served.interpreter.version.0, served.substitute)
+        };
+        assert_eq!(chosen("java17"), (17, false));
+        assert_eq!(chosen("java8.al2"), (17, true));
+        assert_eq!(chosen("java21"), (25, true));
+        assert_eq!(chosen("java25"), (25, false));
     }
 
     #[test]

@@ -99,8 +99,15 @@ fn of_lambda(facts: &FunctionFacts, log_stream: &str) -> Vec<(String, String)> {
             facts.log_level.as_deref().unwrap_or("INFO"),
         );
     }
+    // The SDK for Java 1 knew these two names; AWS sets them up to Java 11.
+    let old = family == Some(Family::Java) && facts.runtime.as_ref().is_some_and(|it| it.version().0 <= 11);
     for (name, value) in &facts.credentials {
         set(name, value);
+        match name.as_str() {
+            "AWS_ACCESS_KEY_ID" if old => set("AWS_ACCESS_KEY", value),
+            "AWS_SECRET_ACCESS_KEY" if old => set("AWS_SECRET_KEY", value),
+            _ => {}
+        }
     }
     // The X-Ray SDKs read these; no daemon listens there, so what they send is lost without harm.
     set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");

@@ -16,7 +16,7 @@ use crate::instance::{Birth, Instance, Link, Origin};
 use crate::log_pipe::LogPipe;
 use crate::runtime_api::RuntimeApi;
 use crate::warm::{Claimed, Warm};
-use crate::{Config, Error, ImageProgram, Served, environment};
+use crate::{Archive, Config, Error, ImageProgram, Served, environment, java};
 
 /// What the process and its environment are told about the function.
 #[derive(Debug, Clone)]
@@ -363,9 +363,17 @@ pub(crate) fn exec_spec(config: &Config, spec: &LaunchSpec, log_stream: &str) ->
     let mut argv = match (&spec.image, &spec.served) {
         (Some(image), _) => image.argv.clone(),
         _ if spec.web => crate::web::command(spec),
-        (None, Some(served)) => command(config, served),
+        (None, Some(served)) => command(config, served, spec.facts.memory_mb),
         (None, None) => vec!["/var/task/bootstrap".to_owned()],
     };
+    let archive = spec
+        .served
+        .as_ref()
+        .filter(|_| !spec.web)
+        .and_then(|served| Archive::of(&served.interpreter));
+    if let Some(archive) = archive {
+        archive.use_in(config, &mut argv);
+    }
     // AWS Lambda runs a wrapper script in front of the runtime when this variable names one.
     if let Some(wrapper) = spec.facts.environment.get("AWS_LAMBDA_EXEC_WRAPPER") {
         argv.insert(0, wrapper.clone());
@@ -384,9 +392,12 @@ pub(crate) fn exec_spec(config: &Config, spec: &LaunchSpec, log_stream: &str) ->
     }
 }
 
-/// How an interpreter runs its bootstrap.
-pub(crate) fn command(config: &Config, served: &Served) -> Vec<String> {
+/// How an interpreter runs its bootstrap for a function of this memory.
+pub(crate) fn command(config: &Config, served: &Served, memory_mb: u32) -> Vec<String> {
     let interpreter = &served.interpreter;
+    if interpreter.family == Family::Java {
+        return java::command(interpreter, memory_mb);
+    }
     let mut argv = vec![interpreter.exec.clone()];
     if interpreter.family == Family::Nodejs {
         argv.push(format!("{INSIDE}/bootstrap.js"));

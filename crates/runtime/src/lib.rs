@@ -4,6 +4,7 @@
 //! time is up the processes are really gone. Leaves to others: when to start and stop instances (`engine`), and what a
 //! reply means to the caller.
 
+mod archive;
 pub mod bootstrap;
 mod channel;
 pub mod config;
@@ -13,6 +14,7 @@ mod error;
 pub mod frame;
 mod image;
 mod instance;
+mod java;
 mod launch;
 mod log_pipe;
 mod registered;
@@ -22,11 +24,13 @@ mod shared;
 mod warm;
 mod web;
 
+pub use archive::Archive;
 pub use config::Config;
 pub use discover::{Catalog, Interpreter, RuntimeRow, Served};
 pub use error::Error;
 pub use image::ImageProgram;
 pub use instance::{Birth, Call, Instance, Origin, Ran, Reply};
+pub use java::step_mb as java_step_mb;
 pub use launch::{FunctionFacts, InitFailure, LaunchSpec, Launched, OPEN_FILES, PROCESSES};
 pub use shared::{Printed, Shared};
 pub use warm::{LaunchClass, Warm};

@@ -10,6 +10,7 @@ use flint_model::runtime::{Family, RuntimeId};
 use flint_sandbox::spec::{ClaimSpec, ExecSpec, Limits, Network, PrepareSpec, Root};
 use flint_sandbox::{Launcher, Stdio};
 
+use crate::discover::version_flag;
 use crate::log_pipe::LogPipe;
 use crate::{Error, Interpreter};
 
@@ -41,12 +42,8 @@ impl Interpreter {
             exec: exec.to_owned(),
             printed,
         };
-        let family = RuntimeId::new(name).family();
-        let flag = if family == Some(Family::Java) {
-            "-version"
-        } else {
-            "--version"
-        };
+        let family = RuntimeId::new(name).family().unwrap_or(Family::Python);
+        let flag = version_flag(family);
         let printed = run(launcher, root, exec, flag)
             .await
             .map_err(|error| refused(error.to_string()))?;

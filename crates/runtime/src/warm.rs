@@ -11,7 +11,7 @@ use flint_sandbox::{Launcher, Parked, Sandbox, Stdio};
 use crate::channel::{Channel, Heard};
 use crate::launch::{self, LaunchSpec};
 use crate::log_pipe::LogPipe;
-use crate::{Config, Error, Interpreter, Served, environment};
+use crate::{Archive, Config, Error, Interpreter, Served, environment};
 
 /// What two versions must have in common to be served from the same stock: the sandbox as it is built, and the program as it
 /// is executed.
@@ -20,19 +20,29 @@ pub struct LaunchClass {
     prepare: PrepareSpec,
     /// The generic start of one of our runtimes; none for a program of the package.
     program: Option<ExecSpec>,
+    /// The archive that a JVM is started with once it was made: before and after that it is the same class.
+    archive: Option<Archive>,
 }
 
 impl LaunchClass {
-    /// The class of what an interpreter, or for `None` the package's own program, serves in a network class.
-    /// A web function has no generic start: its program is the user's.
-    pub fn new(config: &Config, served: Option<&Served>, network: Network, web: bool) -> Self {
+    /// The class of what an interpreter, or for `None` the package's own program, serves in a network class. A web function has
+    /// no generic start: its program is the user's. The memory counts for JVMs alone, in steps.
+    pub fn new(
+        config: &Config,
+        served: Option<&Served>,
+        network: Network,
+        web: bool,
+        memory_mb: u32,
+    ) -> Self {
+        let generic = served.filter(|_| !web);
         Self {
             prepare: launch::prepare_spec(config, served, network),
-            program: served.filter(|_| !web).map(|served| ExecSpec {
-                argv: launch::command(config, served),
+            program: generic.map(|served| ExecSpec {
+                argv: launch::command(config, served, memory_mb),
                 env: environment::generic(served.interpreter.family),
                 cwd: "/".into(),
             }),
+            archive: generic.and_then(|served| Archive::of(&served.interpreter)),
         }
     }
 
@@ -47,7 +57,13 @@ impl LaunchClass {
             .and_then(|served| fixed_by_start(spec, &served.interpreter));
         match fixed {
             Some(name) => Err(format!("{name} is read by a fresh process only")),
-            None => Ok(Self::new(config, served, spec.network, spec.web)),
+            None => Ok(Self::new(
+                config,
+                served,
+                spec.network,
+                spec.web,
+                spec.facts.memory_mb,
+            )),
         }
     }
 }
@@ -113,10 +129,13 @@ impl Warm {
     /// Builds one: the sandbox, and where the class has a program, its start up to its first word.
     pub async fn build(launcher: &Launcher, config: &Config, class: LaunchClass) -> Result<Self, Error> {
         let parked = launcher.prepare(class.prepare.clone()).await?;
-        let Some(exec) = class.program.clone() else {
+        let Some(mut exec) = class.program.clone() else {
             let stage = Stage::Parked(parked);
             return Ok(Self { class, stage });
         };
+        if let Some(archive) = &class.archive {
+            archive.use_in(config, &mut exec.argv);
+        }
         let (log, output) = LogPipe::new(config.log_bytes)?;
         let (mut channel, theirs) = Channel::pair()?;
         let stdio = Stdio {

@@ -124,7 +124,19 @@ impl Lambda {
         files: &[(&str, &str)],
         settings: &Value,
     ) -> Result<()> {
-        let answer = self.try_create(name, runtime, handler, files, settings)?;
+        self.create_zip(name, runtime, handler, &zip_of(files)?, settings)
+    }
+
+    /// The same from a package.
+    pub fn create_zip(
+        &self,
+        name: &str,
+        runtime: &str,
+        handler: &str,
+        zip: &[u8],
+        settings: &Value,
+    ) -> Result<()> {
+        let answer = self.try_create_zip(name, runtime, handler, zip, settings)?;
         if answer.status != 201 {
             bail!(
                 "create {name}: {} {}",
@@ -144,12 +156,23 @@ impl Lambda {
         files: &[(&str, &str)],
         settings: &Value,
     ) -> Result<Answer> {
+        self.try_create_zip(name, runtime, handler, &zip_of(files)?, settings)
+    }
+
+    fn try_create_zip(
+        &self,
+        name: &str,
+        runtime: &str,
+        handler: &str,
+        zip: &[u8],
+        settings: &Value,
+    ) -> Result<Answer> {
         let mut body = json!({
             "FunctionName": name,
             "Runtime": runtime,
             "Handler": handler,
             "Role": "arn:aws:iam::000000000000:role/test",
-            "Code": { "ZipFile": BASE64.encode(zip_of(files)?) },
+            "Code": { "ZipFile": BASE64.encode(zip) },
         });
         for (key, value) in settings.as_object().into_iter().flatten() {
             body[key] = value.clone();

@@ -5,10 +5,12 @@
 mod client;
 mod host;
 pub mod image;
+mod java;
 mod package;
 mod server;
 
 pub use client::{Answer, Lambda};
 pub use host::{Footprint, descendants, processes_of_uids, resident_kib};
-pub use package::zip_of;
+pub use java::java_classes;
+pub use package::{zip_of, zip_of_bytes};
 pub use server::Server;

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -29,12 +29,21 @@ pub(crate) const END: u8 = 1;
 pub(crate) enum Language {
     Python,
     Node,
+    Java,
 }
 
-/// A function's files and what its INIT says.
+/// The bootstraps as a server writes them out; for Java the only place where the built one is.
+static BOOTSTRAPS: LazyLock<TempDir> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    flint_runtime::bootstrap::install(folder.path()).unwrap();
+    folder
+});
+
+/// A function's files and what its INIT says. Clones share the files.
+#[derive(Clone)]
 pub(crate) struct Function {
     language: Language,
-    root: TempDir,
+    root: Arc<TempDir>,
     env: Vec<(String, String)>,
     late_env: Value,
 }
@@ -67,7 +76,7 @@ pub(crate) struct Instance {
     socket: UnixStream,
     log: Arc<Log>,
     stream: u32,
-    _root: TempDir,
+    _root: Arc<TempDir>,
 }
 
 impl Function {
@@ -78,9 +87,12 @@ impl Function {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
+        if language == Language::Java {
+            compile(root.path(), files);
+        }
         Self {
             language,
-            root,
+            root: Arc::new(root),
             env: Vec::new(),
             late_env: json!({}),
         }
@@ -104,10 +116,14 @@ impl Function {
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         socket.set_write_timeout(Some(DEADLINE)).unwrap();
         let (reader, writer) = std::io::pipe().unwrap();
-        let runtimes = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../runtimes")
-            .canonicalize()
-            .unwrap();
+        let runtimes = if self.language == Language::Java {
+            BOOTSTRAPS.path().to_owned()
+        } else {
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../../runtimes")
+                .canonicalize()
+                .unwrap()
+        };
         let mut command = Command::new("/bin/sh");
         command.args(["-c", r#"exec "$@" 3<&0 0</dev/null"#, "sh"]);
         let (variable, usual, script) = match self.language {
@@ -117,6 +133,11 @@ impl Function {
                 "python/bootstrap.py",
             ),
             Language::Node => ("FLINT_TEST_NODE", "/usr/bin/node", "nodejs/bootstrap.js"),
+            Language::Java => (
+                "FLINT_TEST_JAVA",
+                "/usr/bin/java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx64m -Dfile.encoding=UTF-8 -jar",
+                "java/bootstrap.jar",
+            ),
         };
         let interpreter = std::env::var(variable).unwrap_or_else(|_| usual.into());
         command.args(interpreter.split(' ')).arg(runtimes.join(script));
@@ -140,10 +161,10 @@ impl Function {
         assert_eq!((hello.kind, hello.stream), (HELLO, 0));
         let said: Value = serde_json::from_slice(&hello.body).unwrap();
         assert_eq!(said["protocol"], 1);
-        let name = if self.language == Language::Python {
-            "python3."
-        } else {
-            "node"
+        let name = match self.language {
+            Language::Python => "python3.",
+            Language::Node => "node",
+            Language::Java => "java",
         };
         assert!(said["runtime"].as_str().unwrap().starts_with(name), "{said}");
         instance
@@ -308,6 +329,31 @@ impl Drop for Instance {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Compiles the Java files among a function's files in place, for Java 8, against what the bootstrap shows to functions.
+fn compile(root: &Path, files: &[(&str, &str)]) {
+    let sources = files.iter().filter(|(name, _)| name.ends_with(".java"));
+    let mut command = Command::new("javac");
+    command.args([
+        "-nowarn",
+        "-Xlint:-options",
+        "-parameters",
+        "--release",
+        "8",
+        "-cp",
+    ]);
+    command
+        .arg(BOOTSTRAPS.path().join("java/bootstrap.jar"))
+        .arg("-d")
+        .arg(root);
+    command.args(sources.map(|(name, _)| root.join(name)));
+    let compiled = command.output().unwrap();
+    assert!(
+        compiled.status.success(),
+        "{}",
+        String::from_utf8_lossy(&compiled.stderr)
+    );
 }
 
 /// The body of an INVOKE: header length, header, payload.
