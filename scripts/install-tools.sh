@@ -42,9 +42,11 @@ install_rust() {
   rust_is_new_enough || fail "Rust $need_rust or newer is needed; found $(rustc --version 2>/dev/null || echo none)"
 }
 
-# What the build needs, and what functions run on.
+# What the build needs, and what functions run on. Maven builds the Java bootstrap.
 install_build_tools() {
   apt_install ca-certificates curl gcc libc6-dev make
+  command -v mvn >/dev/null 2>&1 || apt_install maven
+  command -v javac >/dev/null 2>&1 || apt_install default-jdk-headless
   install_rust
   export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/flint/target}"
   mkdir -p "$CARGO_TARGET_DIR"
@@ -60,4 +62,38 @@ install_interpreters() {
 # What tests of images work with: a static program for their roots, a registry, its certificates.
 install_image_tools() {
   apt_install busybox-static curl docker-registry openssl
+}
+
+# Java 8 as the root file system of a runtime, in a cache folder outside the clone: Debian has it in its unstable suite only.
+# Its packages are unpacked there, never installed. Whether they can be had or not, the tests go on; they say which.
+install_java8() {
+  local cache="${XDG_CACHE_HOME:-$HOME/.cache}/flint" work site
+  [ -s "$cache/java8.tar" ] && return 0
+  site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -v security | grep '/debian/\?$' | head -n 1)
+  [ -n "$site" ] || { say "no Java 8: this machine has no Debian mirror in its package sources"; return 0; }
+  say "fetching Java 8 from Debian's unstable suite"
+  mkdir -p "$cache"
+  work=$(mktemp -d "$cache/java8.XXXXXX")
+  # In a shell of its own: in a condition, this one would not stop at the first command that fails.
+  if bash -euc '
+    cd "$2"
+    mkdir -p lists/partial cache/archives/partial root
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $1 unstable main" >sources.list
+    from() {
+      apt-get -qq -o "Dir::Etc::SourceList=$PWD/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+        -o "Dir::State::Lists=$PWD/lists" -o "Dir::Cache=$PWD/cache" -o Acquire::Languages=none -o APT::Sandbox::User= "$@"
+    }
+    from update
+    from download openjdk-8-jre-headless libc6 zlib1g libgcc-s1 libstdc++6
+    for package in *.deb; do dpkg -x "$package" root; done
+    for name in lib lib64; do [ -e "root/$name" ] || ln -s "usr/$name" "root/$name"; done
+    rm -rf root/usr/share
+    test -x root/usr/lib/jvm/java-8-openjdk-amd64/jre/bin/java
+    tar -cf java8.tar -C root .
+  ' java8 "$site" "$work" >&2; then
+    mv "$work/java8.tar" "$cache/java8.tar"
+  else
+    say "no Java 8: the packages cannot be had from $site; what is tested on it is left out"
+  fi
+  rm -rf "$work"
 }

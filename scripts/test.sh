@@ -10,6 +10,7 @@ install_build_tools
 install_interpreters
 install_image_tools
 apt_install python3-venv
+install_java8
 
 if cargo fmt --version >/dev/null 2>&1; then cargo fmt --all --check; fi
 if cargo clippy --version >/dev/null 2>&1; then

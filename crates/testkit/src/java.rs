@@ -1,6 +1,6 @@
 //! Java classes compiled while a test runs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -32,7 +32,7 @@ pub fn java_classes(sources: &[(&str, &str)], class_path: &[&Path]) -> Result<Ve
     Ok(found)
 }
 
-fn collect(root: &Path, folder: &PathBuf, into: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+fn collect(root: &Path, folder: &Path, into: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {

@@ -6,6 +6,7 @@ mod artefact;
 mod deploy;
 mod image;
 mod invoke;
+mod java;
 mod manage;
 mod outside;
 mod registry;

@@ -4,6 +4,7 @@
 
 mod concurrency;
 mod cycles;
+mod java;
 mod kills;
 mod life;
 mod locale;
