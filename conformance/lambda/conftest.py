@@ -66,6 +66,15 @@ def pytest_pyfunc_call(pyfuncitem):
     return result
 
 
+@pytest.fixture(scope="session")
+def interfaces(server):
+    """A jar with AWS's interfaces for Java: the bootstrap that the server has written out."""
+    found = pathlib.Path(server.data_dir or "/nonexistent") / "runtime/java/bootstrap.jar"
+    if not found.exists() or not found.stat().st_size:
+        pytest.skip("this server has no Java bootstrap within reach")
+    return found
+
+
 class Functions:
     """Creates functions and deletes them at the end of the test."""
 

@@ -2,6 +2,8 @@
 
 import io
 import pathlib
+import subprocess
+import tempfile
 import zipfile
 
 FUNCTIONS = pathlib.Path(__file__).resolve().parent / "functions"
@@ -23,3 +25,21 @@ def package(files):
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, text)
     return buffer.getvalue()
+
+
+def classes(sources, interfaces, libraries=None):
+    """The classes, by path, of Java sources by path: compiled for Java 8 against AWS's interfaces and these jars' bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        for path, text in sources.items():
+            (root / "src" / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / "src" / path).write_text(text)
+        class_path = [str(interfaces)]
+        for name, jar in (libraries or {}).items():
+            (root / name).write_bytes(jar)
+            class_path.append(str(root / name))
+        command = ["javac", "-nowarn", "-Xlint:-options", "--release", "8", "-cp", ":".join(class_path)]
+        command += ["-d", str(root / "classes")] + [str(root / "src" / path) for path in sources]
+        subprocess.run(command, check=True)
+        made = (path for path in (root / "classes").rglob("*") if path.is_file())
+        return {str(path.relative_to(root / "classes")): path.read_bytes() for path in made}

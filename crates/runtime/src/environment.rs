@@ -163,8 +163,10 @@ fn defaults(facts: &FunctionFacts, family: Option<Family>, env: &mut Vec<(String
     );
     if let (Some(runtime), Some(Family::Python | Family::Nodejs | Family::Java)) = (&facts.runtime, family) {
         default("AWS_EXECUTION_ENV", &format!("AWS_Lambda_{runtime}"));
-        default("PWD", "/var/task");
-        default("SHLVL", "0");
+        if family != Some(Family::Java) {
+            default("PWD", "/var/task");
+            default("SHLVL", "0");
+        }
     }
     match (family, &facts.runtime) {
         (Some(Family::Python), _) => default("PYTHONPATH", "/var/runtime"),
