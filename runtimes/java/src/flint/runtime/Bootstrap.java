@@ -1,8 +1,6 @@
 package flint.runtime;
 
 import com.amazonaws.services.lambda.runtime.Context;
-import com.amazonaws.services.lambda.runtime.serialization.PojoSerializer;
-import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOError;
 import java.nio.charset.Charset;
@@ -50,17 +48,10 @@ public final class Bootstrap {
     channel.send(Frame.HELLO, 0, 0, bytes("{\"protocol\":1,\"runtime\":\"java" + version + "\"}"));
     Bootstrap bootstrap = new Bootstrap(channel);
     if (!channel.waiting()) {
-      warmUp(); // parked: nobody waits, so the time is free
+      Training.rehearse(); // parked: nobody waits, so the time is free
     }
     bootstrap.start();
     bootstrap.serve();
-  }
-
-  /** Loads what nearly every function needs: AWS's serialization takes longer to load than all else together. */
-  static void warmUp() throws Fault {
-    PojoSerializer<Object> serializer = Events.of(Map.class, null);
-    Object event = serializer.fromJson(new ByteArrayInputStream(bytes("{\"a\":[1,2.5,\"b\",true,null]}")));
-    serializer.toJson(event, new ByteArrayOutputStream());
   }
 
   /** Waits for INIT, loads the handler, says READY. */

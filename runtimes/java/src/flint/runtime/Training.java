@@ -2,20 +2,22 @@ package flint.runtime;
 
 import com.amazonaws.services.lambda.runtime.serialization.PojoSerializer;
 import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.io.PrintStream;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
- * Runs what a start and a first call run, so that an archive of the loaded classes can be written when the JVM exits; and
- * hands that archive out. Both are started by the server in a sandbox, without a function.
+ * Runs what a start and a first call run: in a parked process, so that the real ones are quick; and in a process of its own,
+ * so that an archive of the loaded classes can be written when the JVM exits, which this class hands out as well.
  */
 final class Training {
   /** A bean of the usual kinds of members, for the classes that Jackson needs for beans. */
@@ -68,38 +70,43 @@ final class Training {
       send(new File(arguments[1]));
       return;
     }
-    Map<String, Object> function = Json.object("{\"handler\":\"x\",\"memory_mb\":128,\"env\":{}}");
-    Map<String, Object> header = Json.object("{\"request_id\":\"x\",\"remaining_ms\":3000}");
-    new Channel();
-    Surroundings.set("FLINT_TRAINING", "1");
-    Log log = new Log(null, null);
-    log.install();
-    CallContext context = new CallContext(function, header, log, System.nanoTime());
-    ClassLoader own = Training.class.getClassLoader();
-    ClassLoader loader = TaskLoader.of("/var/runtime");
-    Bootstrap.warmUp();
-    String bean = "{\"text\":\"a\",\"number\":1,\"fraction\":0.5,\"list\":[\"b\"],\"map\":{\"c\":[1]},\"flag\":true}";
-    call(own, "handle", bean, context);
-    call(own, "map", bean, context);
-    call(own, "text", "\"text\"", context);
-    Handlers.find(Request.class.getName(), own).handle(bean.getBytes("UTF-8"), 0, new Answer(), context);
     Class.forName(Frame.class.getName());
     Class.forName(Leave.class.getName());
-    PojoSerializer<Object> numbers = Events.of(Integer.class, null);
-    numbers.toJson(numbers.fromJson(new ByteArrayInputStream(new byte[] {'1'})), new Answer());
+    new Channel();
+    Surroundings.set("FLINT_TRAINING", "1");
+    rehearse();
+  }
+
+  /** A start and some calls, without anybody seeing: loads and readies what those of a function will need. */
+  static void rehearse() throws Throwable {
+    PrintStream shown = System.out;
+    System.setOut(new PrintStream(new ByteArrayOutputStream(), true, "UTF-8"));
     try {
-      Handlers.find("no.such.Handler", loader);
-    } catch (Fault expected) {
-      log.error(Fault.document(expected));
+      Map<String, Object> function = Json.object("{\"handler\":\"x\",\"memory_mb\":128,\"env\":{}}");
+      Map<String, Object> header = Json.object("{\"request_id\":\"x\",\"remaining_ms\":3000}");
+      Log log = new Log(null, null);
+      log.install();
+      CallContext context = new CallContext(function, header, log, System.nanoTime());
+      ClassLoader own = Training.class.getClassLoader();
+      String bean = "{\"text\":\"a\",\"number\":1,\"fraction\":0.5,\"list\":[\"b\"],\"map\":{\"c\":[1]},\"flag\":true}";
+      call(own, Sample.class.getName() + "::handle", bean, context);
+      call(own, Sample.class.getName() + "::map", bean, context);
+      call(own, Sample.class.getName() + "::text", "\"text\"", context);
+      call(own, Request.class.getName(), bean, context);
+      PojoSerializer<Object> numbers = Events.of(Integer.class, null);
+      numbers.toJson(numbers.fromJson(new ByteArrayInputStream(new byte[] {'1'})), new Answer());
+      try {
+        Handlers.find("no.such.Handler", TaskLoader.of("/var/runtime"));
+      } catch (Fault expected) {
+        log.error(Fault.document(expected));
+      }
+    } finally {
+      System.setOut(shown);
     }
   }
 
-  private static void call(ClassLoader own, String method, String event, CallContext context) throws Throwable {
-    Answer answer = new Answer();
-    byte[] bytes = event.getBytes("UTF-8");
-    Handlers.find(Sample.class.getName() + "::" + method, own).handle(bytes, 0, answer, context);
-    answer.writeTo(System.out);
-    System.out.println();
+  private static void call(ClassLoader own, String handler, String event, CallContext context) throws Throwable {
+    Handlers.find(handler, own).handle(event.getBytes("UTF-8"), 0, new Answer(), context);
   }
 
   /** Writes a file to the socket, as it is. */
