@@ -135,7 +135,7 @@ impl Function {
             Language::Node => ("FLINT_TEST_NODE", "/usr/bin/node", "nodejs/bootstrap.js"),
             Language::Java => (
                 "FLINT_TEST_JAVA",
-                "/usr/bin/java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx64m -Dfile.encoding=UTF-8 -jar",
+                "/usr/bin/java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx64m -Dfile.encoding=UTF-8 -Dsun.jnu.encoding=UTF-8 -jar",
                 "java/bootstrap.jar",
             ),
         };

@@ -431,12 +431,12 @@ fn a_late_environment_is_seen_as_if_it_had_been_there() {
                 Locale.getDefault().toString(), System.getenv(\"OLD\")); }";
     let function = java(members)
         .env("COLOUR", "red")
-        .env("OLD", "kept")
+        .env("OLD", "schön")
         .late_env("COLOUR", "blau-ü")
         .late_env("TZ", ":Europe/Berlin")
         .late_env("LANG", "de_DE.UTF-8");
     let mut instance = function.start("app.App::handle");
-    let expected = json!(["blau-ü", "blau-ü", "blau-ü", 1, "Europe/Berlin", "de_DE", "kept"]);
+    let expected = json!(["blau-ü", "blau-ü", "blau-ü", 1, "Europe/Berlin", "de_DE", "schön"]);
     assert_eq!(parsed(&instance.data("1")), expected);
 }
 

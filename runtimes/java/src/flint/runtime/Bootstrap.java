@@ -80,6 +80,7 @@ public final class Bootstrap {
   @SuppressWarnings("unchecked") // Json makes no other maps
   private void load(Frame init) throws Throwable {
     function = Json.object(new String(init.body, UTF_8));
+    Surroundings.repair();
     Object late = function.get("env");
     if (late instanceof Map && !((Map<?, ?>) late).isEmpty()) {
       Surroundings.set((Map<String, Object>) late);

@@ -1,7 +1,10 @@
 package flint.runtime;
 
+import java.lang.reflect.Constructor;
 import java.lang.reflect.Field;
 import java.lang.reflect.Method;
+import java.nio.charset.Charset;
+import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TimeZone;
@@ -12,9 +15,13 @@ import java.util.TimeZone;
  * opens java.lang for that on Java 9 and later.
  */
 final class Surroundings {
+  private static final Charset UTF_8 = Charset.forName("UTF-8");
+  /** What Java makes of a byte that its locale does not know. */
+  private static final char LOST = '\ufffd';
+
   private static Map<Object, Object> table;
-  private static Method variable;
-  private static Method value;
+  private static Constructor<?> variable;
+  private static Constructor<?> value;
 
   private Surroundings() {}
 
@@ -34,15 +41,38 @@ final class Surroundings {
     }
   }
 
-  /** Sets or (with null) removes one variable. */
+  /** Sets or (with null) removes one variable. As UTF-8, whatever the locale: Java's own way would ask the locale. */
   static void set(String name, String text) throws ReflectiveOperationException {
     if (table == null) {
       open();
     }
+    Object key = variable.newInstance(name, name.getBytes(UTF_8));
     if (text == null) {
-      table.remove(variable.invoke(null, name));
+      table.remove(key);
     } else {
-      table.put(variable.invoke(null, name), value.invoke(null, text));
+      table.put(key, value.newInstance(text, text.getBytes(UTF_8)));
+    }
+  }
+
+  /** Reads again, as UTF-8, what the JVM could not read since this host lacks the locale. */
+  static void repair() throws ReflectiveOperationException {
+    boolean lost = false;
+    for (String text : System.getenv().values()) {
+      lost |= text.indexOf(LOST) >= 0;
+    }
+    if (!lost) {
+      return;
+    }
+    open();
+    Method bytes = Class.forName("java.lang.ProcessEnvironment$ExternalData").getMethod("getBytes");
+    bytes.setAccessible(true);
+    Map<String, String> found = new LinkedHashMap<String, String>();
+    for (Map.Entry<Object, Object> entry : table.entrySet()) {
+      String text = new String((byte[]) bytes.invoke(entry.getValue()), UTF_8);
+      found.put(new String((byte[]) bytes.invoke(entry.getKey()), UTF_8), text);
+    }
+    for (Map.Entry<String, String> entry : found.entrySet()) {
+      set(entry.getKey(), entry.getValue());
     }
   }
 
@@ -56,8 +86,8 @@ final class Surroundings {
     value = maker("java.lang.ProcessEnvironment$Value");
   }
 
-  private static Method maker(String type) throws ReflectiveOperationException {
-    Method made = Class.forName(type).getMethod("valueOf", String.class);
+  private static Constructor<?> maker(String type) throws ReflectiveOperationException {
+    Constructor<?> made = Class.forName(type).getDeclaredConstructor(String.class, byte[].class);
     made.setAccessible(true);
     return made;
   }
