@@ -18,6 +18,8 @@ import java.util.Map;
  */
 public final class Bootstrap {
   private static final Charset UTF_8 = Charset.forName("UTF-8");
+  /** Tells that this process is started before its function is known. */
+  private static final String GENERIC = "FLINT_START";
   /** Sent when there is no memory left to make anything better. */
   private static final byte[] NO_MEMORY =
       ("{\"errorMessage\":\"Java heap space\",\"errorType\":\"java.lang.OutOfMemoryError\",\"stackTrace\":[],"
@@ -44,12 +46,13 @@ public final class Bootstrap {
       return;
     }
     Channel channel = new Channel();
+    if ("generic".equals(System.getenv(GENERIC))) {
+      Training.rehearse(); // nobody waits for this process yet, so the time is free
+      Surroundings.set(GENERIC, null);
+    }
     String version = System.getProperty("java.version");
     channel.send(Frame.HELLO, 0, 0, bytes("{\"protocol\":1,\"runtime\":\"java" + version + "\"}"));
     Bootstrap bootstrap = new Bootstrap(channel);
-    if (!channel.waiting()) {
-      Training.rehearse(); // parked: nobody waits, so the time is free
-    }
     bootstrap.start();
     bootstrap.serve();
   }
@@ -85,6 +88,7 @@ public final class Bootstrap {
     if (late instanceof Map && !((Map<?, ?>) late).isEmpty()) {
       Surroundings.set((Map<String, Object>) late);
     }
+    Surroundings.locale();
     String format = System.getenv("AWS_LAMBDA_LOG_FORMAT");
     log = new Log(format, System.getenv("AWS_LAMBDA_LOG_LEVEL"));
     log.install();

@@ -41,15 +41,6 @@ final class Channel {
     return socket;
   }
 
-  /** Whether a frame has begun to arrive. */
-  boolean waiting() {
-    try {
-      return to > from || in.available() > 0;
-    } catch (IOException gone) {
-      return true; // next() says what it is
-    }
-  }
-
   /** The next frame. */
   Frame next() {
     while (to - from < Frame.HEAD) {

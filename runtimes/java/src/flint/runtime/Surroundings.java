@@ -11,8 +11,8 @@ import java.util.TimeZone;
 
 /**
  * The environment of the function where the process was started before the function was known. Java reads its environment
- * once; what comes with INIT is put into the JDK's own table, which System.getenv and started programs read. The manifest
- * opens java.lang for that on Java 9 and later.
+ * once; what comes with INIT is put into the JDK's own table, which System.getenv reads, and into that of the process
+ * (Environ). The manifest opens what that needs on Java 9 and later.
  */
 final class Surroundings {
   private static final Charset UTF_8 = Charset.forName("UTF-8");
@@ -27,17 +27,15 @@ final class Surroundings {
 
   /** Sets variables, and what the JVM has derived from some of them at its start. */
   static void set(Map<String, Object> env) throws ReflectiveOperationException {
+    String before = System.getenv("TZ");
     for (Map.Entry<String, Object> entry : env.entrySet()) {
       set(entry.getKey(), String.valueOf(entry.getValue()));
     }
+    Environ.set(System.getenv());
     Object zone = env.get("TZ");
-    if (zone != null) {
+    if (zone != null && !zone.equals(before)) { // the time zones take long to load
       String name = zone.toString().replaceFirst("^:", "");
       TimeZone.setDefault(TimeZone.getTimeZone(name.isEmpty() ? "UTC" : name));
-    }
-    Object language = env.get("LC_ALL") != null ? env.get("LC_ALL") : env.get("LANG");
-    if (language != null) {
-      locale(language.toString());
     }
   }
 
@@ -92,9 +90,14 @@ final class Surroundings {
     return made;
   }
 
-  /** `de_DE.UTF-8` is German as in Germany; `C` and `POSIX` are what the JVM makes of them: English. */
-  private static void locale(String text) {
-    String name = text.replaceFirst("[.@].*$", "");
+  /**
+   * Sets the locale that the variables name, which the JVM has not found if the host lacks it: `de_DE.UTF-8` is German as in
+   * Germany; `C` and `POSIX` are what the JVM makes of them: English.
+   */
+  static void locale() {
+    String all = System.getenv("LC_ALL");
+    String text = all != null ? all : System.getenv("LANG");
+    String name = text == null ? "" : text.replaceFirst("[.@].*$", "");
     if (name.isEmpty() || name.equals("C") || name.equals("POSIX")) {
       return;
     }

@@ -84,6 +84,7 @@ final class Training {
     try {
       Map<String, Object> function = Json.object("{\"handler\":\"x\",\"memory_mb\":128,\"env\":{}}");
       Map<String, Object> header = Json.object("{\"request_id\":\"x\",\"remaining_ms\":3000}");
+      Environ.set(System.getenv());
       Log log = new Log(null, null);
       log.install();
       CallContext context = new CallContext(function, header, log, System.nanoTime());
