@@ -97,6 +97,8 @@ pub(crate) fn flags(major: u32) -> Vec<&'static str> {
         "-XX:-UsePerfData",
         "-Dfile.encoding=UTF-8",
         "-Dsun.jnu.encoding=UTF-8",
+        // Java cannot change its folder, and one that was started early was started elsewhere.
+        "-Duser.dir=/var/task",
         "-Djava.net.preferIPv4Stack=true",
     ];
     if major < archive::AOT_FROM {
