@@ -87,6 +87,22 @@ pub(crate) fn command(interpreter: &Interpreter, memory_mb: u32) -> Vec<String> 
     argv
 }
 
+/// Takes out of a command what the function's `JAVA_TOOL_OPTIONS` says as well. The JVM would take the command's word: on Lambda
+/// these options choose heap, collector and compiler.
+pub(crate) fn give_way(argv: &mut Vec<String>, options: &str) {
+    let heap =
+        options.contains("-Xmx") || options.contains("-XX:MaxHeapSize") || options.contains("RAMPercentage");
+    let collector = options
+        .split_whitespace()
+        .any(|one| one.starts_with("-XX:+Use") && one.ends_with("GC"));
+    let compiler = options.contains("TieredStopAtLevel") || options.contains("-TieredCompilation");
+    argv.retain(|one| {
+        !(heap && one.starts_with("-Xmx")
+            || collector && one == "-XX:+UseSerialGC"
+            || compiler && one.starts_with("-XX:TieredStopAtLevel"))
+    });
+}
+
 /// Flags of every start. Measured with the bootstrap's own start (docs/decisions/011-java-archives.md): the serial collector
 /// and the quick compiler alone take 5–10 %, and half of the memory outside the heap. The text encodings are those of Lambda,
 /// whose locale the host need not have.
@@ -110,6 +126,22 @@ pub(crate) fn flags(major: u32) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_functions_own_options_win() {
+        let left = |options| {
+            let mut argv = vec!["java".to_owned(), "-Xmx64m".to_owned()];
+            argv.extend(flags(17).into_iter().take(2).map(str::to_owned));
+            give_way(&mut argv, options);
+            argv[1..].join(" ")
+        };
+        assert_eq!(left("-Dx=1"), "-Xmx64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1");
+        assert_eq!(left("-Xmx90m -XX:+UseG1GC"), "-XX:TieredStopAtLevel=1");
+        assert_eq!(
+            left("-XX:MaxRAMPercentage=50 -XX:TieredStopAtLevel=4"),
+            "-XX:+UseSerialGC"
+        );
+    }
 
     #[test]
     fn the_heap_fits_into_the_memory() {

@@ -373,6 +373,9 @@ pub(crate) fn exec_spec(config: &Config, spec: &LaunchSpec, log_stream: &str) ->
         .and_then(|served| Archive::of(&served.interpreter));
     if let Some(archive) = archive {
         archive.use_in(config, &mut argv);
+        if let Some(options) = spec.facts.environment.get("JAVA_TOOL_OPTIONS") {
+            java::give_way(&mut argv, options);
+        }
     }
     // AWS Lambda runs a wrapper script in front of the runtime when this variable names one.
     if let Some(wrapper) = spec.facts.environment.get("AWS_LAMBDA_EXEC_WRAPPER") {

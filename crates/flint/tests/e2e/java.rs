@@ -195,6 +195,16 @@ fn classes_are_archived_in_the_background_and_later_starts_use_them() {
             "{later}"
         );
     }
+    let options = json!({ "Timeout": 20, "MemorySize": 512,
+        "Environment": { "Variables": { "JAVA_TOOL_OPTIONS": "-Xmx90m -XX:+UseParallelGC" } } });
+    lambda
+        .create_zip("options", "java17", "app.App::look", &zip, &options)
+        .unwrap();
+    let chosen = lambda.invoke("options", &json!(1)).unwrap().json();
+    assert!(
+        chosen[2].as_u64().unwrap() <= 90,
+        "the function's own options win: {chosen}"
+    );
     server.stop(Duration::from_secs(20)).unwrap();
     server.restart().unwrap();
     let lambda = server.lambda().unwrap();
@@ -202,6 +212,10 @@ fn classes_are_archived_in_the_background_and_later_starts_use_them() {
     assert_eq!(after[0], true, "the archive outlives the server: {after}");
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a file in a folder announces itself to nobody"
+)]
 fn wait_for_archive(folder: &Path, version: &str) {
     let until = Instant::now() + Duration::from_secs(120);
     while Instant::now() < until {

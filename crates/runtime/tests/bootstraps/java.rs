@@ -240,7 +240,7 @@ fn a_handler_that_cannot_be_loaded_is_told_in_lambdas_words() {
             "{handler}: {log}"
         );
     }
-    let (error, _) = function.clone().start_fails("app.App$Thrown::go");
+    let (error, _) = function.start_fails("app.App$Thrown::go");
     assert!(
         error["stackTrace"][0]
             .as_str()
