@@ -38,7 +38,6 @@ impl Engine {
         });
     }
 
-<<<<<<< HEAD
     async fn unpack_package(&self, version: &Version) -> Option<Settled> {
         let packages = self.inner.parts.store.packages().clone();
         let (sha256, layers) = (version.code.sha256.clone(), version.config.layer_code.clone());
@@ -47,7 +46,8 @@ impl Engine {
             Ok(manifest) => Settled::Ready(manifest),
             Err(error) => Settled::Failed(error.to_string()),
         })
-=======
+    }
+
     /// Has the archive of classes made that starts of a JVM are quicker with, in the background, once. Starts do without it
     /// meanwhile. A stop does not wait for it.
     pub(crate) fn archive_classes(&self, served: &Served) {
@@ -68,7 +68,6 @@ impl Engine {
                 }
             }
         });
->>>>>>> 1e2c164 (java: bootstrap, its build, discovery, launch flags and class archives (being tested))
     }
 }
 

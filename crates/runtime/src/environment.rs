@@ -100,7 +100,8 @@ fn of_lambda(facts: &FunctionFacts, log_stream: &str) -> Vec<(String, String)> {
         );
     }
     // The SDK for Java 1 knew these two names; AWS sets them up to Java 11.
-    let old = family == Some(Family::Java) && facts.runtime.as_ref().is_some_and(|it| it.version().0 <= 11);
+    let runtime = facts.runtime.as_ref();
+    let old = runtime.is_some_and(|it| it.family() == Some(Family::Java) && it.version().0 <= 11);
     for (name, value) in &facts.credentials {
         set(name, value);
         match name.as_str() {
