@@ -43,6 +43,8 @@ pub(crate) fn function(number: usize) -> NewFunction {
         mode: flint_model::config::Mode::Event,
         concurrency: None,
         min_warm: 0,
+        rate_limit: None,
+        downstreams: Vec::new(),
         image: None,
     };
     NewFunction {

@@ -21,6 +21,8 @@ pub struct Config {
     pub base_from_host: bool,
     /// Networks that functions may ask for; none but `none` unless the operator offers more.
     pub networks: Networks,
+    /// Names of the systems that functions may say they work on.
+    pub downstreams: Vec<String>,
     /// Folders of the host that functions may show; none unless the operator approves some.
     pub mounts: Vec<HostMount>,
     /// Concurrency of an account, all functions together (1,000 as on AWS).
@@ -42,6 +44,7 @@ impl Config {
             public_base_url: public_base_url.trim_end_matches('/').to_owned(),
             base_from_host: false,
             networks: Networks::default(),
+            downstreams: Vec::new(),
             mounts: Vec::new(),
             account_concurrency: limits::ACCOUNT_CONCURRENCY,
             total_code_size: 80_530_636_800,

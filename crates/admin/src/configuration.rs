@@ -131,6 +131,8 @@ pub(crate) fn listed(
         flint_mode: (config.mode == Mode::Web).then(|| "web".to_owned()),
         flint_concurrency: config.concurrency,
         flint_min_warm: Some(config.min_warm).filter(|kept| *kept > 0),
+        flint_rate_limit: config.rate_limit,
+        flint_downstreams: Some(config.downstreams.clone()).filter(|names| !names.is_empty()),
         layers: layers(config),
         kept: config.kept.clone(),
         ..FunctionConfiguration::default()

@@ -84,6 +84,7 @@ impl Admin {
                 return refuse("Please provide ImageUri when the intended function PackageType is Image.");
             }
             self.check_network(members.flint_network.as_deref())?;
+            self.check_downstreams(members.flint_downstreams.as_deref())?;
             return Ok(constraints::contents(members)?);
         }
         if image_uri.is_some() {
@@ -102,6 +103,7 @@ impl Admin {
         }
         self.check_runtime(runtime).await?;
         self.check_network(members.flint_network.as_deref())?;
+        self.check_downstreams(members.flint_downstreams.as_deref())?;
         Ok(constraints::contents(members)?)
     }
 

@@ -85,6 +85,7 @@ impl Admin {
             self.check_runtime(runtime).await?;
         }
         self.check_network(members.flint_network.as_deref())?;
+        self.check_downstreams(members.flint_downstreams.as_deref())?;
         if members.image_config.is_some() && !image {
             return refuse("ImageConfig is not supported for functions of PackageType Zip.");
         }

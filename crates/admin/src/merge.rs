@@ -39,6 +39,8 @@ pub(crate) fn defaults(name: &str) -> VersionConfig {
         mode: Mode::Event,
         concurrency: None,
         min_warm: 0,
+        rate_limit: None,
+        downstreams: Vec::new(),
         image: None,
     }
 }
@@ -96,6 +98,15 @@ pub(crate) fn members(config: &mut VersionConfig, given: Configuration, tenant: 
         config.concurrency = u32::try_from(calls).ok().filter(|calls| *calls > 0);
     }
     number(&mut config.min_warm, given.flint_min_warm);
+    if let Some(calls) = given.flint_rate_limit {
+        config.rate_limit = u32::try_from(calls).ok().filter(|calls| *calls > 0);
+    }
+    if let Some(mut names) = given.flint_downstreams {
+        // Sorted, so that all functions ask for their places in the same order and never wait for each other.
+        names.sort();
+        names.dedup();
+        config.downstreams = names;
+    }
     if let Some(image) = given.image_config {
         let filled = |list: Option<Vec<String>>| list.filter(|list| !list.is_empty());
         let image = ImageConfig {

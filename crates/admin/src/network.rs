@@ -1,4 +1,4 @@
-//! Networks that a definition may ask for: only those that this server's operator offers.
+//! What a definition may name of its surroundings: networks and downstream systems that this server's operator offers.
 
 use crate::{Admin, Result};
 
@@ -22,6 +22,24 @@ impl Admin {
         let text = format!(
             "FlintNetwork: the network {network} is not offered by this server; its operator offers it with \
              {setting} = true."
+        );
+        Err(flint_api::Error::InvalidParameter(text).into())
+    }
+
+    /// Refuses a system that the operator has not named: its cap would be none.
+    pub(crate) fn check_downstreams(&self, wanted: Option<&[String]>) -> Result<()> {
+        let known = &self.config.downstreams;
+        let Some(unknown) = wanted.into_iter().flatten().find(|name| !known.contains(name)) else {
+            return Ok(());
+        };
+        let names = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
+        let text = format!(
+            "FlintDownstreams: {unknown} is not a downstream of this server ({names}); its operator names them with their caps \
+             in limits.downstreams."
         );
         Err(flint_api::Error::InvalidParameter(text).into())
     }

@@ -95,6 +95,12 @@ pub struct Configuration {
     /// Flint's own: instances kept ready, whatever the demand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_min_warm: Option<i64>,
+    /// Flint's own: calls per second; 0 for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_rate_limit: Option<i64>,
+    /// Flint's own: names of systems that it works on, each with a cap that all functions share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_downstreams: Option<Vec<String>>,
 }
 
 /// Body of CreateFunction.
@@ -256,6 +262,12 @@ pub struct FunctionConfiguration {
     /// Flint's own: instances kept ready, when that was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_min_warm: Option<u32>,
+    /// Flint's own: calls per second, when that is limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_rate_limit: Option<u32>,
+    /// Flint's own: systems that it works on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_downstreams: Option<Vec<String>>,
     /// Members that are kept and returned as they are (`VpcConfig`, `FileSystemConfigs`, `KMSKeyArn`, …).
     #[serde(flatten)]
     pub kept: BTreeMap<String, Value>,

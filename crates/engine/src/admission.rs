@@ -69,6 +69,10 @@ impl Gate {
         Self::new(allowed, Limit::Function)
     }
 
+    pub(crate) fn downstream(allowed: u32) -> Self {
+        Self::new(allowed, Limit::Downstream)
+    }
+
     fn new(allowed: u32, limit: Limit) -> Self {
         Self {
             state: Mutex::new(State {

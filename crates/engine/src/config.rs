@@ -1,5 +1,7 @@
 //! Configuration of the engine.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use flint_model::mount::HostMount;
@@ -20,6 +22,10 @@ pub struct Config {
     pub queue_length: usize,
     /// How long an instance stays without work before it is stopped.
     pub idle_timeout: Duration,
+    /// Calls per second of each caller; `None` for no limit.
+    pub caller_rate: Option<NonZeroU32>,
+    /// Systems that functions work on, each with the number of calls that may work on it at once.
+    pub downstreams: BTreeMap<String, u32>,
     /// After how long without work an instance is frozen; zero never does it.
     pub freeze_after: Duration,
     /// Share of the host's memory, in thousandths, below which idle instances are given up.
@@ -50,6 +56,8 @@ impl Default for Config {
             queue_wait: Duration::from_secs(1),
             queue_length: 1_000,
             idle_timeout: Duration::from_secs(300),
+            caller_rate: None,
+            downstreams: BTreeMap::new(),
             freeze_after: Duration::from_millis(100),
             memory_reserve: 50,
             stop_grace: Duration::from_millis(500),

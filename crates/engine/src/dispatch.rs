@@ -12,7 +12,7 @@ use crate::pool::{Handed, Live};
 use crate::resolve::Target;
 use crate::settle::{self, Facts};
 use crate::snapshot::VersionEntry;
-use crate::{Engine, Error};
+use crate::{Engine, Error, Limit};
 
 impl Engine {
     /// Runs an invocation once. An error means that it was not run; what the function did wrong is in the outcome.
@@ -43,23 +43,59 @@ impl Engine {
         self.resolve(invocation).await
     }
 
-    pub(crate) async fn admit(&self, target: &Target, invocation: &Invocation) -> Result<Permit, Error> {
+    /// Leave to run: within the rates, then within the limits of account or function and of each downstream, in that order.
+    pub(crate) async fn admit(&self, target: &Target, invocation: &Invocation) -> Result<Leave, Error> {
+        let admitted = self.try_admit(target, invocation).await;
+        if matches!(admitted, Err(Error::Throttled(_))) {
+            self.metrics_of(&target.version).throttled();
+        }
+        admitted
+    }
+
+    async fn try_admit(&self, target: &Target, invocation: &Invocation) -> Result<Leave, Error> {
         if self.is_stopping() {
             return Err(Error::Stopping);
+        }
+        if !self
+            .inner
+            .callers
+            .allows(invocation.tenant.as_str(), &invocation.caller)
+        {
+            return Err(Error::Throttled(Limit::CallerRate));
+        }
+        if target
+            .version
+            .rate
+            .as_ref()
+            .is_some_and(|rate| rate.check().is_err())
+        {
+            return Err(Error::Throttled(Limit::FunctionRate));
         }
         let until = invocation
             .deadline
             .min(Instant::now() + self.inner.config.queue_wait);
         let longest = self.inner.config.queue_length;
-        let entered = target
-            .gate
-            .enter(&target.version.function_id, until, longest)
-            .await;
-        if matches!(entered, Err(Error::Throttled(_))) {
-            self.metrics_of(&target.version).throttled();
+        let function = &target.version.function_id;
+        let first = target.gate.enter(function, until, longest).await?;
+        let mut downstreams = Vec::new();
+        for name in &target.version.version.config.downstreams {
+            // One that the operator took out of the settings has no cap any more.
+            if let Some(gate) = self.inner.downstreams.get(name) {
+                downstreams.push(gate.enter(function, until, longest).await?);
+            }
         }
-        entered
+        Ok(Leave {
+            _first: first,
+            _downstreams: downstreams,
+        })
     }
+}
+
+/// Everything that a call holds of the limits it counts against.
+#[derive(Debug)]
+pub(crate) struct Leave {
+    _first: Permit,
+    _downstreams: Vec<Permit>,
 }
 
 /// A call under way with all it holds. Dropped half way, it goes on in the background.
@@ -78,14 +114,14 @@ struct Held {
     facts: Facts,
     /// The call was sent; what comes of it is waited for.
     sent: bool,
-    _permit: Permit,
+    _permit: Leave,
 }
 
 impl Flight {
     fn new(
         engine: &Engine,
         target: Target,
-        permit: Permit,
+        permit: Leave,
         handed: Handed,
         invocation: Invocation,
         facts: Facts,

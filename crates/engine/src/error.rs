@@ -11,6 +11,12 @@ pub enum Limit {
     Account,
     /// The instances of this host.
     Host,
+    /// A downstream system that several functions share.
+    Downstream,
+    /// The function's calls per second.
+    FunctionRate,
+    /// The caller's calls per second.
+    CallerRate,
 }
 
 /// Why an invocation was not run.

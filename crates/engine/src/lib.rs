@@ -16,6 +16,7 @@ mod lease;
 mod mounts;
 mod pool;
 mod prepare;
+mod rate;
 mod resolve;
 mod scaler;
 mod settle;
@@ -27,6 +28,7 @@ mod sweep;
 pub mod warm;
 mod web;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
@@ -77,6 +79,8 @@ struct Inner {
     starting: AtomicUsize,
     stock: warm::Stock,
     starved: starved::Starved,
+    callers: rate::Callers,
+    downstreams: HashMap<String, Arc<admission::Gate>>,
     cores: usize,
     stopping: AtomicBool,
     looks: mounts::Looks,
@@ -89,6 +93,11 @@ impl Engine {
     pub async fn start(config: Config, parts: Parts) -> Result<Self, Error> {
         let (seq, rows) = parts.store.load_all().await?;
         let snapshot = snapshot::Snapshot::new(seq, config.account_concurrency);
+        let callers = rate::Callers::new(config.caller_rate);
+        let caps = config.downstreams.iter();
+        let downstreams = caps
+            .map(|(name, cap)| (name.clone(), Arc::new(admission::Gate::downstream(*cap))))
+            .collect();
         let stock = warm::Stock::new(config.warm.clone());
         let inner = Inner {
             config,
@@ -98,6 +107,8 @@ impl Engine {
             starting: AtomicUsize::new(0),
             stock,
             starved: starved::Starved::default(),
+            callers,
+            downstreams,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             stopping: AtomicBool::new(false),
             looks: mounts::Looks::default(),

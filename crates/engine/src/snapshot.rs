@@ -5,6 +5,7 @@
 //! the code that serves.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -15,6 +16,7 @@ use flint_model::{AccountId, Alias, Function, FunctionId, Version, VersionNumber
 use flint_runtime::{LaunchClass, LaunchSpec};
 use flint_store::FunctionRow;
 use flint_telemetry::FunctionMetrics;
+use governor::DefaultDirectRateLimiter;
 use tokio::sync::watch;
 
 use crate::Engine;
@@ -38,6 +40,8 @@ pub(crate) struct VersionEntry {
     pub(crate) habit: Habit,
     /// Instances to be kept ready: aliases come and go while the version stays.
     ready: AtomicUsize,
+    /// Of versions with a limit to their calls per second.
+    pub(crate) rate: Option<DefaultDirectRateLimiter>,
     /// Made at the first invocation: most versions of a large store are never run.
     pub(crate) spec: OnceLock<Launch>,
     pub(crate) metrics: OnceLock<FunctionMetrics>,
@@ -291,6 +295,11 @@ fn carry_over(known: Option<&Arc<VersionEntry>>, version: Version, function: &Fu
             return Arc::clone(known);
         }
     }
+    let rate = version
+        .config
+        .rate_limit
+        .and_then(NonZeroU32::new)
+        .map(crate::rate::limiter);
     Arc::new(VersionEntry {
         tenant: function.tenant.clone(),
         function_id: function.id.clone(),
@@ -301,6 +310,7 @@ fn carry_over(known: Option<&Arc<VersionEntry>>, version: Version, function: &Fu
         instances: Arc::default(),
         habit: Habit::default(),
         ready: AtomicUsize::new(0),
+        rate,
         spec: OnceLock::new(),
         metrics: OnceLock::new(),
     })

@@ -10,8 +10,8 @@ use flint_runtime::{Launched, Shared};
 use flint_telemetry::LogRecord;
 use tokio::sync::mpsc;
 
-use crate::admission::Permit;
 use crate::crowd::{Found, Left, Place, Taken};
+use crate::dispatch::Leave;
 use crate::pool::{Counted, StartFailed};
 use crate::resolve::Target;
 use crate::settle::{self, Facts};
@@ -49,7 +49,7 @@ pub struct Session {
     begun: Instant,
     until: Instant,
     ended: Option<Ended>,
-    _permit: Permit,
+    _permit: Leave,
 }
 
 impl Engine {

@@ -90,6 +90,24 @@ fn public_url(text: &str) -> Result<String, String> {
     }
 }
 
+fn downstreams(text: &str) -> Result<BTreeMap<String, u32>, String> {
+    let wrong = |part: &str| format!("write NAME=NUMBER from 1, not {part:?}");
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            let (name, cap) = part.split_once('=').ok_or_else(|| wrong(part))?;
+            let good = !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+            match cap.parse() {
+                Ok(cap) if good && cap > 0 => Ok((name.to_owned(), cap)),
+                _ => Err(wrong(part)),
+            }
+        })
+        .collect()
+}
+
 fn network(text: &str) -> Result<flint_sandbox::spec::Network, String> {
     use flint_sandbox::spec::Network;
     match text {
@@ -222,6 +240,22 @@ const TABLE: &[Row] = &[
         "Calls that may wait at one limit (1000)",
         |s, v| {
             s.engine.queue_length = number(v, 0)?;
+            Ok(())
+        },
+    ),
+    Row(
+        "limits.caller_rate",
+        "Calls per second of each caller; 0 for no limit (0)",
+        |s, v| {
+            s.engine.caller_rate = std::num::NonZeroU32::new(number(v, 0)?);
+            Ok(())
+        },
+    ),
+    Row(
+        "limits.downstreams",
+        "Systems that functions work on, with how many calls may at once, as db1=5,core=20 ()",
+        |s, v| {
+            s.engine.downstreams = downstreams(v)?;
             Ok(())
         },
     ),

@@ -13,9 +13,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use flint_admin::{Admin, Caller};
-use flint_auth::{Accepts, Authenticator, Body, Request as AuthRequest};
+use flint_auth::{Accepts, Authenticator, Body, Principal, Request as AuthRequest};
 use flint_engine::Engine;
-use flint_gateway::{Answer, Gateway, Route, WebAnswer, WebTarget, aws_error};
+use flint_gateway::{Answer, Gateway, Route, WebAnswer, WebTarget, Who, aws_error};
 use flint_model::{AccountId, Code, limits};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -167,13 +167,12 @@ impl Doors {
             self.authenticator
                 .authenticate(&view, Body::Bytes(&[]), Accepts::BEARER, now)
         };
-        if let Err(error) = caller {
-            return flint_gateway::plain(refuse(&error));
-        }
+        let who = match caller {
+            Ok(principal) => self.who(principal),
+            Err(error) => return flint_gateway::plain(refuse(&error)),
+        };
         let request = Request::from_parts(parts, body);
-        self.gateway
-            .web(self.account.clone(), target, Some(peer), request)
-            .await
+        self.gateway.web(&who, target, Some(peer), request).await
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
@@ -243,17 +242,21 @@ impl Doors {
         } else {
             authenticate()
         };
-        if let Err(error) = caller {
-            return refuse(&error);
-        }
+        let who = match caller {
+            Ok(principal) => self.who(principal),
+            Err(error) => return refuse(&error),
+        };
         match invoke {
-            Some(route) => {
-                self.gateway
-                    .handle(self.account.clone(), route, &parts, body)
-                    .await
-            }
+            Some(route) => self.gateway.handle(&who, route, &parts, body).await,
             None if parts.uri.path() == "/metrics" => text(StatusCode::OK, self.engine.metrics().encode()),
             None => self.admin.handle(&self.caller(), parts, body).await,
+        }
+    }
+
+    fn who(&self, principal: Principal) -> Who {
+        Who {
+            tenant: self.account.clone(),
+            name: principal.name,
         }
     }
 

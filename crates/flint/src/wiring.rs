@@ -208,6 +208,7 @@ fn admin_config(settings: &Settings, address: std::net::SocketAddr) -> flint_adm
         host: settings.allow_host,
     };
     config.mounts.clone_from(&settings.engine.mounts);
+    config.downstreams = settings.engine.downstreams.keys().cloned().collect();
     config.account_concurrency = settings.engine.account_concurrency;
     config
 }

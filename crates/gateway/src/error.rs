@@ -50,9 +50,14 @@ pub(crate) fn from_engine(error: &EngineError, arn: &str) -> Answer {
             let reason = match limit {
                 Limit::Function => "ReservedFunctionConcurrentInvocationLimitExceeded",
                 Limit::Account => "ConcurrentInvocationLimitExceeded",
-                Limit::Host => "CallerRateLimitExceeded",
+                Limit::Host | Limit::Downstream => "ConcurrentInvocationLimitExceeded",
+                Limit::FunctionRate => "FunctionInvocationRateLimitExceeded",
+                Limit::CallerRate => "CallerRateLimitExceeded",
             };
-            aws_error(Code::Throttled, "Rate Exceeded.", Some(reason))
+            let mut answer = aws_error(Code::Throttled, "Rate Exceeded.", Some(reason));
+            let second = HeaderValue::from_static("1");
+            answer.headers_mut().insert("retry-after", second);
+            answer
         }
         EngineError::DeadlineExceeded(_) => aws_error(
             Code::DeadlineExceeded,

@@ -17,7 +17,7 @@ use http_body_util::Full;
 use percent_encoding::percent_decode_str;
 
 use crate::error::{aws_error, from_engine};
-use crate::{Answer, Gateway, json_check};
+use crate::{Answer, Gateway, Who, json_check};
 
 /// How a call wants to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,14 +35,14 @@ fn refuse(code: Code, message: &str) -> Refused {
 impl Gateway {
     pub(crate) async fn invoke(
         &self,
-        tenant: AccountId,
+        who: &Who,
         function: &Option<String>,
         parts: &Parts,
         body: Bytes,
     ) -> Answer {
         let request_id = RequestId::generate();
         let mut answer = match self
-            .try_invoke(tenant, function.as_deref(), parts, body, &request_id)
+            .try_invoke(who, function.as_deref(), parts, body, &request_id)
             .await
         {
             Ok(answer) => answer,
@@ -56,14 +56,14 @@ impl Gateway {
 
     async fn try_invoke(
         &self,
-        tenant: AccountId,
+        who: &Who,
         function: Option<&str>,
         parts: &Parts,
         body: Bytes,
         request_id: &RequestId,
     ) -> Result<Answer, Refused> {
         let kind = invocation_type(&parts.headers)?;
-        let (name, qualifier) = self.target(&tenant, function, parts.uri.query())?;
+        let (name, qualifier) = self.target(&who.tenant, function, parts.uri.query())?;
         if body.len() > limits::REQUEST_PAYLOAD {
             return Err(too_large());
         }
@@ -81,7 +81,8 @@ impl Gateway {
         };
         let invocation = Invocation {
             request_id: request_id.clone(),
-            tenant,
+            caller: who.name.clone(),
+            tenant: who.tenant.clone(),
             function: name,
             qualifier,
             payload,

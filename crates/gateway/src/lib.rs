@@ -24,6 +24,15 @@ use http_body_util::Full;
 /// What a door answers.
 pub type Answer = http::Response<Full<Bytes>>;
 
+/// Who calls, as far as the gateway is concerned.
+#[derive(Debug, Clone)]
+pub struct Who {
+    /// The account.
+    pub tenant: AccountId,
+    /// A name that is unique within the account.
+    pub name: String,
+}
+
 /// The door in front of functions; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Gateway {
@@ -43,9 +52,9 @@ impl Gateway {
     }
 
     /// Answers a request whose caller is known and whose body was read within its limit.
-    pub async fn handle(&self, tenant: AccountId, route: Route, parts: &Parts, body: Bytes) -> Answer {
+    pub async fn handle(&self, who: &Who, route: Route, parts: &Parts, body: Bytes) -> Answer {
         match route {
-            Route::Invoke { function } => self.invoke(tenant, &function, parts, body).await,
+            Route::Invoke { function } => self.invoke(who, &function, parts, body).await,
         }
     }
 }

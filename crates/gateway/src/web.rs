@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use flint_engine::{Ended, Opened, Session};
-use flint_model::{AccountId, Code, FunctionRef, Invocation, Qualifier, RequestId};
+use flint_model::{Code, FunctionRef, Invocation, Qualifier, RequestId};
 use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, HeaderValue, UPGRADE};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
@@ -26,7 +26,7 @@ use connections::{Connection, Failed};
 use hyper::upgrade::OnUpgrade;
 
 use crate::error::{aws_error, from_engine};
-use crate::{Answer, Gateway};
+use crate::{Answer, Gateway, Who};
 
 /// Answer of a web function.
 pub type WebAnswer = Response<WebBody>;
@@ -71,13 +71,13 @@ impl Gateway {
     /// Passes a request of a known caller on to a web function.
     pub async fn web(
         &self,
-        tenant: AccountId,
+        who: &Who,
         target: WebTarget,
         peer: Option<SocketAddr>,
         request: Request<Incoming>,
     ) -> WebAnswer {
         let request_id = RequestId::generate();
-        let mut answer = match self.try_web(tenant, &target, peer, request, &request_id).await {
+        let mut answer = match self.try_web(who, &target, peer, request, &request_id).await {
             Ok(answer) => answer,
             Err(refused) => refused.map(WebBody::whole),
         };
@@ -89,7 +89,7 @@ impl Gateway {
 
     async fn try_web(
         &self,
-        tenant: AccountId,
+        who: &Who,
         target: &WebTarget,
         peer: Option<SocketAddr>,
         request: Request<Incoming>,
@@ -110,7 +110,8 @@ impl Gateway {
         };
         let invocation = Invocation {
             request_id: request_id.clone(),
-            tenant,
+            caller: who.name.clone(),
+            tenant: who.tenant.clone(),
             function: reference.name,
             qualifier,
             payload: Bytes::new(),

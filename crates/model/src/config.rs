@@ -125,6 +125,12 @@ pub struct VersionConfig {
     /// Instances kept ready, whatever the demand.
     #[serde(default)]
     pub min_warm: u32,
+    /// Calls per second, as many at once; `None` for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<u32>,
+    /// Systems that it works on, by the operator's names: each has a cap that all functions working on it share.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub downstreams: Vec<String>,
     /// Of an image: what replaces the image's own settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageConfig>,

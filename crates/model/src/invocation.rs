@@ -11,6 +11,8 @@ use crate::{AccountId, Qualifier, RequestId};
 pub struct Invocation {
     /// Same across retries.
     pub request_id: RequestId,
+    /// Who calls, by the name that is unique within the tenant.
+    pub caller: String,
     /// Owner of the function.
     pub tenant: AccountId,
     /// Name of the function.

@@ -44,6 +44,8 @@ fn config(description: &str) -> VersionConfig {
         mode: flint_model::config::Mode::Event,
         concurrency: None,
         min_warm: 0,
+        rate_limit: None,
+        downstreams: Vec::new(),
         image: None,
     }
 }

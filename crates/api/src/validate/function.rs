@@ -66,6 +66,7 @@ pub fn configuration(problems: &mut Problems, members: &Configuration) {
     problems.one_of("flintMode", members.flint_mode.as_deref(), MODES);
     problems.range("flintConcurrency", members.flint_concurrency, 0, 1_000);
     problems.range("flintMinWarm", members.flint_min_warm, 0, 1_000);
+    problems.range("flintRateLimit", members.flint_rate_limit, 0, 1_000_000);
     let mode = members
         .tracing_config
         .as_ref()

@@ -268,3 +268,100 @@ fn a_flood_of_one_function_does_not_starve_another_on_a_full_host() {
         assert_eq!(answered, vec![200; 40], "and nothing of the flood is lost");
     });
 }
+
+#[test]
+fn rates_of_functions_and_callers_are_kept_and_the_refusal_says_which() {
+    let server = server(&["--set", "limits.caller_rate=40"]);
+    let lambda = server.lambda().unwrap();
+    lambda
+        .create(
+            "slow",
+            "python3.11",
+            "app.handler",
+            &[("app.py", SLOW)],
+            &json!({ "FlintRateLimit": 5 }),
+        )
+        .unwrap();
+    lambda
+        .create(
+            "free",
+            "python3.11",
+            "app.handler",
+            &[("app.py", SLOW)],
+            &json!({}),
+        )
+        .unwrap();
+    let refused = |name: &str, calls: usize| {
+        let answers: Vec<_> = (0..calls)
+            .map(|_| lambda.invoke(name, &json!(0)).unwrap())
+            .collect();
+        let mut reasons: Vec<_> = answers
+            .iter()
+            .filter(|answer| answer.status == 429)
+            .map(|answer| answer.json()["Reason"].as_str().unwrap_or_default().to_owned())
+            .collect();
+        let count = reasons.len();
+        reasons.dedup();
+        (count, reasons)
+    };
+    let (count, reasons) = refused("slow", 20);
+    assert!((5..=15).contains(&count), "{count} of 20 refused");
+    assert_eq!(reasons, ["FunctionInvocationRateLimitExceeded"]);
+    let (count, reasons) = refused("free", 150);
+    assert!(count > 10, "{count} of 150 refused");
+    assert_eq!(reasons, ["CallerRateLimitExceeded"]);
+}
+
+#[test]
+fn functions_that_share_a_downstream_share_its_cap() {
+    let server = server(&[
+        "--set",
+        "limits.downstreams=db1=2",
+        "--set",
+        "engine.queue_wait_ms=10000",
+    ]);
+    let lambda = server.lambda().unwrap();
+    // Each call says when it began and ended: what overlapped is counted from outside.
+    let app = "import time\ndef handler(e, c):\n  begun = time.time()\n  time.sleep(0.2)\n  return [begun, time.time()]";
+    let shared = json!({ "FlintDownstreams": ["db1"] });
+    for name in ["a", "b"] {
+        lambda
+            .create(name, "python3.11", "app.handler", &[("app.py", app)], &shared)
+            .unwrap();
+    }
+    let spans: Vec<(f64, f64)> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..12)
+            .map(|number| {
+                let (lambda, name) = (&lambda, ["a", "b"][number % 2]);
+                scope.spawn(move || lambda.invoke(name, &json!(0)).unwrap().json())
+            })
+            .collect();
+        let span = |told: Value| (told[0].as_f64().unwrap(), told[1].as_f64().unwrap());
+        calls.into_iter().map(|call| span(call.join().unwrap())).collect()
+    });
+    let most = spans
+        .iter()
+        .map(|one| {
+            spans
+                .iter()
+                .filter(|other| other.0 <= one.0 && one.0 < other.1)
+                .count()
+        })
+        .max();
+    assert_eq!(most, Some(2), "{spans:?}");
+    let unknown = lambda
+        .try_create(
+            "c",
+            "python3.11",
+            "app.handler",
+            &[("app.py", app)],
+            &json!({ "FlintDownstreams": ["db9"] }),
+        )
+        .unwrap();
+    assert_eq!(unknown.status, 400);
+    let text = unknown.json()["message"].as_str().unwrap_or_default().to_owned();
+    assert!(
+        text.contains("db9") && text.contains("limits.downstreams"),
+        "{text}"
+    );
+}

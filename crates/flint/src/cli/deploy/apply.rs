@@ -123,6 +123,8 @@ fn members(project: &Project) -> Configuration {
         flint_mode: project.mode.clone(),
         flint_concurrency: project.concurrency,
         flint_min_warm: project.min_warm,
+        flint_rate_limit: project.rate_limit,
+        flint_downstreams: project.downstreams.clone(),
         layers: project.layers.clone(),
         file_system_configs: project.mounts.as_ref().map(super::resource::file_systems),
         ..Configuration::default()

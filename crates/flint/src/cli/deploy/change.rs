@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flint_api::function::FunctionConfiguration;
 use serde::Serialize;
 
-use super::Wanted;
+use super::{Project, Wanted};
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,16 +58,9 @@ pub(crate) fn between(current: Option<&FunctionConfiguration>, wanted: &Wanted) 
     compare("network", network, project.network.clone());
     let mode = old(|is| Some(is.flint_mode.clone().unwrap_or_else(|| "event".to_owned())));
     compare("mode", mode, project.mode.clone());
-    compare(
-        "concurrency",
-        old(|is| Some(is.flint_concurrency.unwrap_or(0).to_string())),
-        project.concurrency.map(|calls| calls.to_string()),
-    );
-    compare(
-        "min_warm",
-        old(|is| Some(is.flint_min_warm.unwrap_or(0).to_string())),
-        project.min_warm.map(|kept| kept.to_string()),
-    );
+    for (what, was, is) in numbers(project) {
+        compare(what, old(was), is);
+    }
     compare(
         "layers",
         old(|is| Some(layers(is))),
@@ -97,6 +90,35 @@ pub(crate) fn between(current: Option<&FunctionConfiguration>, wanted: &Wanted) 
         }
     }
     changes
+}
+
+type Was = fn(&FunctionConfiguration) -> Option<String>;
+
+/// What scales it: the name, what it was, what it is to be.
+fn numbers(project: &Project) -> [(&'static str, Was, Option<String>); 4] {
+    let number = |number: Option<i64>| number.map(|number| number.to_string());
+    [
+        (
+            "concurrency",
+            |is| Some(is.flint_concurrency.unwrap_or(0).to_string()),
+            number(project.concurrency),
+        ),
+        (
+            "rate_limit",
+            |is| Some(is.flint_rate_limit.unwrap_or(0).to_string()),
+            number(project.rate_limit),
+        ),
+        (
+            "downstreams",
+            |is| Some(is.flint_downstreams.clone().unwrap_or_default().join(", ")),
+            project.downstreams.as_ref().map(|names| names.join(", ")),
+        ),
+        (
+            "min_warm",
+            |is| Some(is.flint_min_warm.unwrap_or(0).to_string()),
+            number(project.min_warm),
+        ),
+    ]
 }
 
 /// The variables of a function.

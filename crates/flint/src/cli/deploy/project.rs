@@ -33,6 +33,10 @@ pub(crate) struct Project {
     pub(crate) concurrency: Option<i64>,
     /// Instances kept ready.
     pub(crate) min_warm: Option<i64>,
+    /// Calls per second.
+    pub(crate) rate_limit: Option<i64>,
+    /// Systems that it works on.
+    pub(crate) downstreams: Option<Vec<String>>,
     /// In order; ARNs once they are completed.
     pub(crate) layers: Option<Vec<String>>,
     /// What is shown below `/mnt`, by its place; ARNs once they are completed.
@@ -74,6 +78,11 @@ pub(crate) const MEMBERS: &[(&str, &str)] = &[
     (
         "concurrency",
         "calls that one instance runs at once, 1 to 1000; 0 for the mode's own: 1, or 80 for web",
+    ),
+    ("rate_limit", "calls per second, from 1; 0 for no limit (0)"),
+    (
+        "downstreams",
+        "systems that it works on, each with a cap that the operator sets, as db1 or [db1, core]",
     ),
     ("min_warm", "instances kept ready whatever the demand (0)"),
     (
@@ -160,6 +169,8 @@ impl Project {
             "network" => self.network = Some(network(&text(value)?)?),
             "mode" => self.mode = Some(mode(&text(value)?)?),
             "concurrency" => self.concurrency = Some(count(&scalar(value)?)?),
+            "rate_limit" => self.rate_limit = Some(rate(&scalar(value)?)?),
+            "downstreams" => self.downstreams = Some(names(value)?),
             "min_warm" => self.min_warm = Some(count(&scalar(value)?)?),
             "layers" => self.layers = Some(super::resource::layers(value)?),
             "mounts" => self.mounts = Some(super::resource::mounts(value)?),
@@ -239,6 +250,22 @@ pub(crate) fn mode(text: &str) -> std::result::Result<String, String> {
     match text {
         "event" | "web" => Ok(text.to_owned()),
         _ => Err("write event or web".to_owned()),
+    }
+}
+
+/// Calls per second.
+fn rate(text: &str) -> std::result::Result<i64, String> {
+    match text.parse() {
+        Ok(number) if (0..=1_000_000).contains(&number) => Ok(number),
+        _ => Err("write a whole number from 0 to 1000000".to_owned()),
+    }
+}
+
+/// One name, or a list of them.
+fn names(value: &Value) -> std::result::Result<Vec<String>, String> {
+    match value {
+        Value::Array(all) => all.iter().map(text).collect(),
+        one => text(one).map(|name| vec![name]),
     }
 }
 
