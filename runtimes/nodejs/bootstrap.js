@@ -13,6 +13,7 @@ const fs = require('fs');
 
 const SOCKET = 3;
 const HELLO = 1, INIT = 2, READY = 3, INVOKE = 4, DATA = 5, ERROR = 6, CANCEL = 7, SHUTDOWN = 11;
+const LOG = 9;
 const END = 1;
 const MAX_FRAME = 8 * 1024 * 1024;
 const CHUNK = 1024 * 1024;
@@ -197,6 +198,26 @@ let requestId; // undefined until the first call, as in Lambda's log lines
 let util = null;
 let jsonLogs = false;
 
+/** The call that the code under way belongs to; only where calls run beside each other. */
+let storage = null;
+
+function ownCall() {
+  const call = storage === null ? undefined : storage.getStore();
+  return call === undefined || call.done ? undefined : call;
+}
+
+/** Writes to the log: of the call, where calls run beside each other, else to the pipe. */
+function writeLog(text) {
+  const call = ownCall();
+  if (call === undefined) writeOut(1, text);
+  else sendText(LOG, 0, call.stream, text.length > CHUNK ? text.slice(0, CHUNK) : text);
+}
+
+function currentId() {
+  const call = storage === null ? undefined : storage.getStore();
+  return call === undefined ? requestId : call.header.request_id;
+}
+
 /** Writes all of a text to a descriptor before it returns, whether the pipe is blocking or not. */
 function writeOut(fd, text) {
   let bytes = Buffer.from(text);
@@ -211,7 +232,7 @@ function writeOut(fd, text) {
 
 /** Lambda's JSON form: one object a line. */
 function jsonLine(level, values) {
-  const line = { timestamp: new Date().toISOString(), level, requestId, message: values[0] };
+  const line = { timestamp: new Date().toISOString(), level, requestId: currentId(), message: values[0] };
   const plain = (_key, value) =>
     value instanceof Error
       ? Object.assign({ errorType: value.constructor.name, errorMessage: value.message, stackTrace: traceOf(String(value.stack)) }, value)
@@ -232,11 +253,11 @@ function jsonLine(level, values) {
 function logLine(level, values) {
   util = util || require('util');
   if (jsonLogs) {
-    writeOut(1, jsonLine(level, values) + '\n');
+    writeLog(jsonLine(level, values) + '\n');
     return;
   }
   const text = values.length === 1 && typeof values[0] === 'string' ? values[0] : util.format.apply(util, values);
-  writeOut(1, new Date().toISOString() + '\t' + requestId + '\t' + level + '\t' + text + '\n');
+  writeLog(new Date().toISOString() + '\t' + currentId() + '\t' + level + '\t' + text + '\n');
 }
 
 function logError(title, error) {
@@ -293,6 +314,26 @@ let fn = null; // what INIT said about the function
 let handler = null;
 let early = []; // calls that came before the handler was ready
 let exiting = false;
+
+/** Several calls at once: what each prints is its own, also past the console. */
+function manyCalls() {
+  const { AsyncLocalStorage } = require('async_hooks');
+  if (AsyncLocalStorage === undefined) {
+    throw new Fault('Concurrency', 'several calls at once need Node.js 12.17 or later, this is ' + process.version);
+  }
+  storage = new AsyncLocalStorage();
+  ['stdout', 'stderr'].forEach((name) => {
+    const stream = process[name];
+    const usual = stream.write;
+    stream.write = function write(chunk, encoding, done) {
+      if (ownCall() === undefined) return usual.call(stream, chunk, encoding, done);
+      writeLog(typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString());
+      const after = typeof encoding === 'function' ? encoding : done;
+      if (typeof after === 'function') process.nextTick(after);
+      return true;
+    };
+  });
+}
 
 /** Finds the file of a handler and loads it: `.js`, `.cjs`, `.mjs`, or a package, in Lambda's order. */
 async function loadModule(root, folder, name) {
@@ -384,7 +425,8 @@ function initialise(init) {
     process.env.NODE_PATH = known.concat(more).join(':');
     require('module')._initPaths();
   }
-  load(root, init.handler).then(
+  const ready = init.concurrency > 1 ? Promise.resolve().then(manyCalls) : Promise.resolve();
+  ready.then(() => load(root, init.handler)).then(
     (value) => {
       handler = value;
       sendText(READY, 0, 0, '');
@@ -481,8 +523,52 @@ function now() {
   return time[0] * 1e3 + time[1] / 1e6;
 }
 
+const openCalls = new Map(); // calls that run beside each other, by stream
+
+/** Ends a call that runs beside others. Only the first end counts. */
+function settleOne(call, failed, value) {
+  if (call.done) return;
+  let text;
+  if (!failed) {
+    try {
+      text = JSON.stringify(value);
+    } catch (_) {
+      failed = true;
+      value = new Error('Unable to stringify response body');
+    }
+  }
+  if (failed) storage.run(call, () => logError('Invoke Error', value));
+  call.done = true;
+  openCalls.delete(call.stream);
+  if (failed) sendError(call.stream, value);
+  else sendAnswer(call.stream, text === undefined ? 'null' : text);
+}
+
+/** Runs the handler beside the calls that are under way. An answer does not wait for the event loop to be empty. */
+function beginOne(call) {
+  openCalls.set(call.stream, call);
+  storage.run(call, () => {
+    try {
+      const finish = (failed, value) => settleOne(call, failed, value);
+      const context = contextOf(call, call.header);
+      context.succeed = (value) => finish(false, value);
+      context.fail = (error) => finish(true, error === undefined || error === null ? 'handled' : error);
+      context.done = (error, value) => (error === undefined || error === null ? finish(false, value) : finish(true, error));
+      const callback = (error, value) => context.done(error, value);
+      const result = handler(JSON.parse(call.text), context, callback);
+      if (result && typeof result.then === 'function') result.then(context.succeed, context.fail);
+    } catch (error) {
+      settleOne(call, true, error);
+    }
+  });
+}
+
 /** Runs the handler for a call whose payload has arrived. */
 function begin(call) {
+  if (storage !== null) {
+    beginOne(call);
+    return;
+  }
   if (current !== null) {
     queue.push(call);
     return;
@@ -557,6 +643,11 @@ function dispatch(kind, flags, stream, bytes, start, end) {
   } else if (kind === SHUTDOWN && !exiting) {
     shutDown(bytes.utf8Slice(start, end));
   }
+  else if (kind === CANCEL && openCalls.has(stream)) {
+    // its time is up: nobody waits for its answer
+    openCalls.get(stream).done = true;
+    openCalls.delete(stream);
+  }
   // CANCEL of a running call, DATA that nobody waits for, kinds of a later protocol: nothing to do
 }
 
@@ -588,6 +679,7 @@ function shutDown(text) {
 function fatal(title, error, code) {
   if (exiting) return;
   logError(title, error);
+  openCalls.forEach((call) => sendError(call.stream, error, true));
   if (current !== null && !current.done) sendError(current.stream, error, true);
   else if (handler === null) sendError(0, error);
   leave(code);

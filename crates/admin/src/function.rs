@@ -85,6 +85,7 @@ impl Admin {
             }
             self.check_network(members.flint_network.as_deref())?;
             self.check_downstreams(members.flint_downstreams.as_deref())?;
+            Self::check_concurrency(members, None)?;
             return Ok(constraints::contents(members)?);
         }
         if image_uri.is_some() {
@@ -104,6 +105,7 @@ impl Admin {
         self.check_runtime(runtime).await?;
         self.check_network(members.flint_network.as_deref())?;
         self.check_downstreams(members.flint_downstreams.as_deref())?;
+        Self::check_concurrency(members, None)?;
         Ok(constraints::contents(members)?)
     }
 

@@ -1,5 +1,10 @@
 //! What a definition may name of its surroundings: networks and downstream systems that this server's operator offers.
 
+use flint_api::function::Configuration;
+use flint_model::VersionConfig;
+use flint_model::config::Mode;
+use flint_model::runtime::RuntimeId;
+
 use crate::{Admin, Result};
 
 /// Which networks functions may have besides none.
@@ -42,5 +47,29 @@ impl Admin {
              in limits.downstreams."
         );
         Err(flint_api::Error::InvalidParameter(text).into())
+    }
+
+    /// Refuses several calls at once where a runtime runs them one after the other. `before` is what is not given.
+    pub(crate) fn check_concurrency(given: &Configuration, before: Option<&VersionConfig>) -> Result<()> {
+        let kept = before.and_then(|before| before.concurrency).map(i64::from);
+        let many = given.flint_concurrency.or(kept).is_some_and(|calls| calls > 1);
+        let web = match given.flint_mode.as_deref() {
+            Some(mode) => mode == "web",
+            None => before.is_some_and(|before| before.mode == Mode::Web),
+        };
+        let kept = before
+            .and_then(|before| before.runtime.as_ref())
+            .map(RuntimeId::as_str);
+        let node = given
+            .runtime
+            .as_deref()
+            .or(kept)
+            .is_some_and(|runtime| runtime.starts_with("nodejs"));
+        if !many || web || node {
+            return Ok(());
+        }
+        let text = "FlintConcurrency: only Node.js functions and web functions run several calls at once in one instance; leave \
+                    it out, or set FlintMode to web.";
+        Err(flint_api::Error::InvalidParameter(text.to_owned()).into())
     }
 }

@@ -60,9 +60,6 @@ pub(crate) enum Found {
     },
 }
 
-/// After so many calls in a row that took too long, an instance is replaced: it hangs.
-const LATE: u32 = 5;
-
 #[derive(Debug, Default)]
 pub(crate) struct Crowd {
     state: Mutex<State>,
@@ -135,15 +132,16 @@ impl Crowd {
         None
     }
 
-    /// A call has left its place; `late` says that it took too long. An instance that was waiting for that is handed out.
-    pub(crate) fn release(&self, id: u64, late: bool, each: u32) -> Option<Left> {
+    /// A call has left its place; `late` says that it took too long: after `lates` of them in a row an instance gets no more
+    /// calls. One that was waiting for its last call to leave is handed out.
+    pub(crate) fn release(&self, id: u64, late: bool, lates: u32, each: u32) -> Option<Left> {
         let mut state = self.lock();
         let at = state.members.iter().position(|member| member.shared.id() == id)?;
         let member = &mut state.members[at];
         member.busy -= 1;
         member.since = Instant::now();
         member.late = if late { member.late + 1 } else { 0 };
-        member.ending |= member.late >= LATE || !member.shared.is_alive();
+        member.ending |= member.late >= lates || !member.shared.is_alive();
         if member.ending && member.busy == 0 {
             return Some(left(state.members.swap_remove(at)));
         }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use flint_model::config::Mode;
 use flint_model::{Invocation, Outcome};
-use flint_runtime::Call;
+use flint_runtime::{Call, Reply};
 
 use crate::admission::Permit;
+use crate::crowd::Taken;
 use crate::pool::{Handed, Live};
 use crate::resolve::Target;
 use crate::settle::{self, Facts};
@@ -26,6 +27,9 @@ impl Engine {
             return Err(Error::OtherMode("it is a web function; send it HTTP requests"));
         }
         let permit = self.admit(&target, &invocation).await?;
+        if target.version.version.config.shares_instances() {
+            return self.invoke_shared(target, permit, invocation, begun).await;
+        }
         let grant = self.lease(&target.version, invocation.deadline).await?;
         let facts = Facts::new(&target, &invocation, begun);
         match grant {
@@ -98,6 +102,62 @@ pub(crate) struct Leave {
     _downstreams: Vec<Permit>,
 }
 
+/// The call as an instance needs it, its time beginning now.
+fn call_of(target: &Target, invocation: Invocation) -> Call {
+    let timeout = Duration::from_secs(u64::from(target.version.version.config.timeout_s));
+    let now = Instant::now();
+    let until = invocation.deadline.min(now + timeout);
+    let left = i64::try_from(until.saturating_duration_since(now).as_millis()).unwrap_or(i64::MAX);
+    Call {
+        request_id: invocation.request_id.to_string(),
+        arn: target.arn.clone(),
+        client_context: invocation.client_context,
+        trace_id: invocation.trace_id,
+        payload: invocation.payload,
+        from: now,
+        until,
+        until_ms: settle::wall_ms().saturating_add(left),
+    }
+}
+
+impl Engine {
+    /// Runs a call in an instance that runs others beside it. It goes on to its end, whoever waits for it.
+    async fn invoke_shared(
+        &self,
+        target: Target,
+        permit: Leave,
+        invocation: Invocation,
+        begun: Instant,
+    ) -> Result<Outcome, Error> {
+        let place = self.find_place(&target.version, invocation.deadline).await?;
+        let facts = Facts::new(&target, &invocation, begun);
+        let taken = match place {
+            Ok(taken) => taken,
+            Err(failed) => return settle::not_started(self, &target, &facts, failed),
+        };
+        let call = call_of(&target, invocation);
+        let engine = self.clone();
+        let flight = self.inner.tasks.spawn(async move {
+            engine.inner.parts.metrics.running.inc();
+            let Taken { shared, fresh } = taken;
+            let ran = shared.invoke(&call).await;
+            engine.inner.parts.metrics.running.dec();
+            let version = &target.version;
+            let late = matches!(ran.reply, Reply::TimedOut);
+            let outcome = settle::shared(&engine, version, &shared, fresh, &facts, ran);
+            let (id, each) = (shared.id(), version.version.config.instance_concurrency());
+            drop(shared);
+            // One call that hangs can only be stopped with its process: as soon as the others have left it.
+            if let Some(left) = version.crowd.release(id, late, 1, each) {
+                engine.stop_shared(left);
+            }
+            drop(permit);
+            outcome
+        });
+        flight.await.map_err(|_| Error::Stopping)
+    }
+}
+
 /// A call under way with all it holds. Dropped half way, it goes on in the background.
 struct Flight {
     engine: Engine,
@@ -126,20 +186,7 @@ impl Flight {
         invocation: Invocation,
         facts: Facts,
     ) -> Self {
-        let timeout = Duration::from_secs(u64::from(target.version.version.config.timeout_s));
-        let now = Instant::now();
-        let until = invocation.deadline.min(now + timeout);
-        let left = i64::try_from(until.saturating_duration_since(now).as_millis()).unwrap_or(i64::MAX);
-        let call = Call {
-            request_id: invocation.request_id.to_string(),
-            arn: target.arn,
-            client_context: invocation.client_context,
-            trace_id: invocation.trace_id,
-            payload: invocation.payload,
-            from: now,
-            until,
-            until_ms: settle::wall_ms().saturating_add(left),
-        };
+        let call = call_of(&target, invocation);
         let Handed { mut live, fresh } = handed;
         live.instance
             .share_cpu_among(target.version.sharers(engine.inner.cores));

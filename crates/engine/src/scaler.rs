@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use flint_model::config::Mode;
-
 use crate::Engine;
 use crate::snapshot::VersionEntry;
 
@@ -71,7 +69,7 @@ impl Engine {
                 if version.instances.load(Ordering::Relaxed) >= there + 2 || self.make_room().is_err() {
                     break;
                 }
-                if version.version.config.mode == Mode::Web {
+                if version.version.config.shares_instances() {
                     version.crowd.starting();
                     self.start_shared(&version);
                 } else {

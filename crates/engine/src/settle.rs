@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flint_model::outcome::{FunctionError, Timings};
 use flint_model::{Invocation, Outcome, UnixMillis, limits};
-use flint_runtime::{Origin, Ran, Reply, Shared};
+use flint_runtime::{Birth, Origin, Ran, Reply, Shared};
 use flint_telemetry::{FunctionMetrics, LogRecord};
 
 use crate::pool::{Live, StartFailed};
@@ -45,7 +45,7 @@ struct Report<'a> {
     version: &'a Arc<VersionEntry>,
     facts: &'a Facts,
     log_stream: &'a str,
-    log: Vec<u8>,
+    log: &'a [u8],
     /// A line of the platform about how it ended.
     remark: Option<String>,
     timings: Timings,
@@ -60,7 +60,7 @@ struct Start<'a> {
     why: Option<&'a str>,
 }
 
-/// An invocation that ran.
+/// An invocation that ran in an instance of its own.
 pub(crate) fn settle(
     engine: &Engine,
     version: &Arc<VersionEntry>,
@@ -69,57 +69,78 @@ pub(crate) fn settle(
     facts: &Facts,
     ran: Ran,
 ) -> Outcome {
-    let mut timings = Timings {
-        handler: ran.handler,
-        ..Timings::default()
-    };
-    let start = fresh.then(|| {
-        let birth = live.instance.birth();
-        timings.sandbox = birth.sandbox;
-        timings.code = birth.code;
-        timings.runtime = birth.runtime;
-        timings.init = birth.init;
-        Start {
-            from: birth.from,
-            why: version.why_fresh(),
-        }
-    });
-    if fresh {
-        version.habit.started(timings.start());
-    }
-    // The wait for a start is told as what it was spent on.
-    timings.queue = facts.queue.saturating_sub(timings.start());
-    timings.reply = ran.ended.elapsed();
-    let (payload, remark) = answer(&facts.request_id, &ran);
-    let origin = start.as_ref().map(|start| name_of(start.from));
-    let function_error = (!matches!(ran.reply, Reply::Answer(_))).then_some(FunctionError::Unhandled);
-    let log_stream = live.instance.log_stream().to_owned();
-    let report = Report {
-        version,
-        facts,
-        log_stream: &log_stream,
-        log: ran.log,
-        remark,
-        timings,
-        start,
-        memory_peak: ran.memory_peak,
-    };
-    let log_tail = record(engine, &report, function_error.is_none());
+    let birth = fresh.then(|| live.instance.birth());
+    let outcome = outcome(engine, version, live.instance.log_stream(), birth, facts, &ran);
     match ran.reply {
         // After a time-out the sandbox and its /tmp serve on with a fresh process, as on Lambda.
         Reply::TimedOut => engine.restart_instance(version, live),
         Reply::Answer(_) | Reply::Error(_) if live.instance.is_alive() => engine.give_back(version, live),
         _ => engine.discard(live),
     }
-    let number = version.version.number;
-    let memory_peak = ran.memory_peak;
+    outcome
+}
+
+/// An invocation that ran beside others.
+pub(crate) fn shared(
+    engine: &Engine,
+    version: &Arc<VersionEntry>,
+    shared: &Shared,
+    fresh: bool,
+    facts: &Facts,
+    ran: Ran,
+) -> Outcome {
+    let birth = fresh.then(|| shared.birth());
+    outcome(engine, version, shared.log_stream(), birth, facts, &ran)
+}
+
+/// Log, counters and the answer for the caller; `birth` of the instance when this call started it.
+fn outcome(
+    engine: &Engine,
+    version: &Arc<VersionEntry>,
+    log_stream: &str,
+    birth: Option<Birth>,
+    facts: &Facts,
+    ran: &Ran,
+) -> Outcome {
+    let mut timings = Timings {
+        handler: ran.handler,
+        ..Timings::default()
+    };
+    let start = birth.map(|birth| {
+        timings.sandbox = birth.sandbox;
+        timings.code = birth.code;
+        timings.runtime = birth.runtime;
+        timings.init = birth.init;
+        version.habit.started(timings.start());
+        Start {
+            from: birth.from,
+            why: version.why_fresh(),
+        }
+    });
+    // The wait for a start is told as what it was spent on.
+    timings.queue = facts.queue.saturating_sub(timings.start());
+    timings.reply = ran.ended.elapsed();
+    let (payload, remark) = answer(&facts.request_id, ran);
+    let function_error = (!matches!(ran.reply, Reply::Answer(_))).then_some(FunctionError::Unhandled);
+    let origin = start.as_ref().map(|start| name_of(start.from));
+    let report = Report {
+        version,
+        facts,
+        log_stream,
+        log: &ran.log,
+        remark,
+        timings,
+        start,
+        memory_peak: ran.memory_peak,
+    };
+    let log_tail = record(engine, &report, function_error.is_none());
     Outcome {
-        version: number,
+        version: version.version.number,
         payload,
         function_error,
         timings,
         start: origin,
-        memory_peak,
+        memory_peak: ran.memory_peak,
         log_tail,
     }
 }
@@ -134,11 +155,12 @@ pub(crate) fn web(
     timings: Timings,
     ended: &Ended,
 ) {
+    let line = format!("{}\n", ended.line);
     let report = Report {
         version,
         facts,
         log_stream: shared.log_stream(),
-        log: format!("{}\n", ended.line).into_bytes(),
+        log: line.as_bytes(),
         remark: None,
         timings,
         start: fresh.then(|| Start {
@@ -181,7 +203,7 @@ pub(crate) fn not_started(
         version,
         facts,
         log_stream: &log_stream,
-        log,
+        log: &log,
         remark,
         timings,
         start: Some(Start {
@@ -264,7 +286,7 @@ fn record(engine: &Engine, report: &Report<'_>, ok: bool) -> Option<Bytes> {
 fn log_text(report: &Report<'_>) -> String {
     let id = &report.facts.request_id;
     let config = &report.version.version.config;
-    let printed = String::from_utf8_lossy(&report.log);
+    let printed = String::from_utf8_lossy(report.log);
     let mut text = String::with_capacity(printed.len() + 320);
     let _ = writeln!(
         text,

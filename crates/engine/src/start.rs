@@ -201,6 +201,7 @@ impl Engine {
             log_group: config.logging.group.clone(),
             log_format: config.logging.format.clone(),
             log_level: config.logging.application_level.clone(),
+            concurrency: config.instance_concurrency(),
             environment: config.environment.clone().unwrap_or_default(),
             credentials: temporary_credentials(),
             region,

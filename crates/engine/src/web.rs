@@ -18,6 +18,9 @@ use crate::settle::{self, Facts};
 use crate::snapshot::{Launch, VersionEntry};
 use crate::{Engine, Error};
 
+/// After so many requests in a row that took too long, an instance is replaced: it hangs.
+const LATE: u32 = 5;
+
 /// What asking for a web function came to.
 #[derive(Debug)]
 pub enum Opened {
@@ -87,7 +90,11 @@ impl Engine {
         }))
     }
 
-    async fn find_place(&self, version: &Arc<VersionEntry>, deadline: Instant) -> Result<Place, Error> {
+    pub(crate) async fn find_place(
+        &self,
+        version: &Arc<VersionEntry>,
+        deadline: Instant,
+    ) -> Result<Place, Error> {
         let begun = Instant::now();
         let each = version.version.config.instance_concurrency();
         let (place, start) = match version.crowd.take(each) {
@@ -278,7 +285,7 @@ impl Drop for Session {
         drop(shared);
         let each = self.version.version.config.instance_concurrency();
         self.engine.inner.parts.metrics.running.dec();
-        if let Some(left) = self.version.crowd.release(id, ended.late, each) {
+        if let Some(left) = self.version.crowd.release(id, ended.late, LATE, each) {
             self.engine.stop_shared(left);
         }
     }

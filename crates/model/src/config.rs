@@ -145,6 +145,11 @@ impl VersionConfig {
         };
         self.concurrency.unwrap_or(usual)
     }
+
+    /// Whether its instances run several calls at once, or could.
+    pub fn shares_instances(&self) -> bool {
+        self.mode == Mode::Web || self.instance_concurrency() > 1
+    }
 }
 
 impl VersionConfig {

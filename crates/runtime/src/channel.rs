@@ -82,14 +82,13 @@ impl Channel {
     pub(crate) async fn call(&mut self, header: &InvokeHeader<'_>, payload: &[u8]) -> std::io::Result<()> {
         self.stream = self.stream.wrapping_add(1).max(1);
         self.gathered = None;
-        let header = serde_json::to_vec(header).map_err(std::io::Error::other)?;
-        let length = 4 + header.len() + payload.len();
-        frame::put_header(&mut self.output, Kind::Invoke, frame::END, self.stream, length);
-        self.output
-            .extend_from_slice(&u32::try_from(header.len()).unwrap_or(u32::MAX).to_be_bytes());
-        self.output.extend_from_slice(&header);
-        self.output.extend_from_slice(payload);
+        put_call(&mut self.output, self.stream, header, payload)?;
         self.flush().await
+    }
+
+    /// Its socket, and what was read of it and not yet used.
+    pub(crate) fn into_parts(self) -> (UnixStream, BytesMut) {
+        (self.socket, self.input)
     }
 
     /// Asks the runtime to end in good order.
@@ -200,6 +199,22 @@ impl Channel {
             }
         }
     }
+}
+
+/// Appends an INVOKE frame.
+pub(crate) fn put_call(
+    output: &mut BytesMut,
+    stream: u32,
+    header: &InvokeHeader<'_>,
+    payload: &[u8],
+) -> std::io::Result<()> {
+    let header = serde_json::to_vec(header).map_err(std::io::Error::other)?;
+    let length = 4 + header.len() + payload.len();
+    frame::put_header(output, Kind::Invoke, frame::END, stream, length);
+    output.extend_from_slice(&u32::try_from(header.len()).unwrap_or(u32::MAX).to_be_bytes());
+    output.extend_from_slice(&header);
+    output.extend_from_slice(payload);
+    Ok(())
 }
 
 fn check_hello(frame: &Frame) -> Result<(), String> {

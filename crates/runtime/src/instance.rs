@@ -390,6 +390,15 @@ impl Instance {
         }
     }
 
+    pub(crate) fn into_parts(self) -> Parts {
+        Parts {
+            sandbox: self.sandbox,
+            link: self.link,
+            log: self.log,
+            log_stream: self.log_stream,
+        }
+    }
+
     /// Memory of its own that it holds now, in bytes.
     pub fn memory(&self) -> u64 {
         self.sandbox.usage().memory_own
@@ -435,8 +444,16 @@ pub(crate) async fn exited_soon(sandbox: &Sandbox) -> Exit {
     sandbox.exited().await
 }
 
+/// What an instance is made of, for one that is to run many calls.
+pub(crate) struct Parts {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) link: Link,
+    pub(crate) log: LogPipe,
+    pub(crate) log_stream: String,
+}
+
 /// Takes our own member `flint` out of an error document, and says whether it announces the end of the process.
-fn read_remark(document: Bytes) -> (Bytes, bool) {
+pub(crate) fn read_remark(document: Bytes) -> (Bytes, bool) {
     if !document.windows(7).any(|window| window == b"\"flint\"") {
         return (document, false);
     }

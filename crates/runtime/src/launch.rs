@@ -41,6 +41,8 @@ pub struct FunctionFacts {
     pub log_format: String,
     /// Level of the function's own log, for JSON.
     pub log_level: Option<String>,
+    /// Calls that one instance runs at once.
+    pub concurrency: u32,
     /// The function's own variables.
     pub environment: BTreeMap<String, String>,
     /// Temporary credentials of the instance, by variable name.
@@ -432,6 +434,9 @@ fn init_body(facts: &FunctionFacts, log_stream: &str, late: Option<&[(String, St
         "log_group": facts.log_group,
         "log_stream": log_stream,
     });
+    if facts.concurrency > 1 {
+        body["concurrency"] = facts.concurrency.into();
+    }
     if let Some(late) = late {
         let env = late
             .iter()

@@ -17,6 +17,7 @@ mod instance;
 mod java;
 mod launch;
 mod log_pipe;
+mod mux;
 mod registered;
 pub mod root;
 mod runtime_api;

@@ -1,4 +1,4 @@
-//! An instance that runs many calls at once: a web function's server.
+//! An instance that runs many calls at once: a web function's server, or a runtime of ours that sorts them by stream.
 //!
 //! Guarantees: what it prints is handed on while it runs, in order; when it is stopped it is asked first (SIGTERM) and then
 //! everything of it is gone. Leaves to others: how many calls it gets, and what goes over its connections.
@@ -12,9 +12,11 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::instance::{Birth, Origin};
+use crate::channel::{Heard, InvokeHeader};
+use crate::instance::{Birth, Call, Instance, Link, Origin, Parts, Ran, Reply, exited_soon, read_remark};
 use crate::launch::{self, InitFailure, LaunchSpec, Launched, Started};
 use crate::log_pipe::LogPipe;
+use crate::mux::{Mux, Said};
 use crate::warm::Warm;
 use crate::web::Port;
 use crate::{Config, Error};
@@ -22,18 +24,25 @@ use crate::{Config, Error};
 /// Where the text that an instance prints goes: as many lines as came together.
 pub type Printed = mpsc::Sender<Vec<u8>>;
 
+/// How its calls reach it.
+#[derive(Debug)]
+enum Talk {
+    Web(Port),
+    Framed(Mux),
+}
+
 /// A live instance with many callers.
 #[derive(Debug)]
 pub struct Shared {
     sandbox: Sandbox,
-    port: Port,
+    talk: Talk,
     log_stream: String,
     birth: Birth,
     log: JoinHandle<()>,
 }
 
 impl Shared {
-    /// Starts a web function and waits until it accepts connections.
+    /// Starts an instance and waits until it takes calls: a web function accepts connections, a handler is loaded.
     ///
     /// # Errors
     /// When the platform fails; that the function does not start is in the answer.
@@ -45,6 +54,10 @@ impl Shared {
         warm: Option<Warm>,
         printed: Printed,
     ) -> Result<Launched<Self>, Error> {
+        if !spec.web {
+            let launched = Instance::launch(launcher, config, spec, log_stream, warm).await?;
+            return Self::of_handler(launched, config, printed);
+        }
         let begun = Instant::now();
         let from = if warm.is_some() {
             Origin::Warm
@@ -96,11 +109,108 @@ impl Shared {
         };
         Ok(Launched::Ready(Box::new(Self {
             sandbox,
-            port,
+            talk: Talk::Web(port),
             log_stream,
             birth,
             log: tokio::spawn(hand_on(log, printed)),
         })))
+    }
+
+    fn of_handler(launched: Launched, config: &Config, printed: Printed) -> Result<Launched<Self>, Error> {
+        let instance = match launched {
+            Launched::Ready(instance) => *instance,
+            Launched::Failed {
+                failure,
+                log,
+                init,
+                log_stream,
+            } => {
+                return Ok(Launched::Failed {
+                    failure,
+                    log,
+                    init,
+                    log_stream,
+                });
+            }
+        };
+        let birth = instance.birth();
+        let Parts {
+            sandbox,
+            link,
+            log,
+            log_stream,
+        } = instance.into_parts();
+        let Link::Framed(channel) = link else {
+            return Err(Error::Io(io::Error::other(
+                "a custom runtime takes one call at a time",
+            )));
+        };
+        let (socket, input) = channel.into_parts();
+        Ok(Launched::Ready(Box::new(Self {
+            sandbox,
+            talk: Talk::Framed(Mux::new(socket, input, config.log_bytes)),
+            log_stream,
+            birth,
+            log: tokio::spawn(hand_on(log, printed)),
+        })))
+    }
+
+    /// Sends a call and waits for what comes of it. One whose time is up is told so, and is not waited for: its instance
+    /// should get no more calls.
+    pub async fn invoke(&self, call: &Call) -> Ran {
+        let begun = call.from;
+        let limit = call.until.saturating_duration_since(begun);
+        let header = InvokeHeader {
+            request_id: &call.request_id,
+            deadline_ms: call.until_ms,
+            remaining_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+            arn: &call.arn,
+            client_context: call.client_context.as_deref(),
+            trace_id: call.trace_id.as_deref(),
+        };
+        let (reply, log) = match &self.talk {
+            Talk::Web(_) => (
+                Reply::Violation("a web function takes no events".to_owned()),
+                Vec::new(),
+            ),
+            Talk::Framed(mux) => {
+                let exchange = async {
+                    let mut out = mux.call(&header, &call.payload).await;
+                    let stream = out.stream;
+                    match tokio::time::timeout_at(call.until.into(), out.reply()).await {
+                        Ok(said) => Ok(said),
+                        Err(_) => Err(mux.cancel(stream).await),
+                    }
+                };
+                match exchange.await {
+                    Ok(Said { heard, log }) => (self.understood(heard).await, log),
+                    Err(log) => (Reply::TimedOut, log),
+                }
+            }
+        };
+        let ended = Instant::now();
+        Ran {
+            reply,
+            handler: ended.saturating_duration_since(begun),
+            ended,
+            limit,
+            log,
+            memory_peak: self.memory_peak(),
+        }
+    }
+
+    async fn understood(&self, heard: Heard) -> Reply {
+        match heard {
+            Heard::Answer(payload) => Reply::Answer(payload),
+            Heard::Error(document) => Reply::Error(read_remark(document).0),
+            Heard::TooLarge(size) => Reply::TooLarge(size),
+            Heard::Closed => Reply::Exited(exited_soon(&self.sandbox).await),
+            Heard::Violation(reason) => {
+                let _ = self.sandbox.kill_processes().await;
+                Reply::Violation(reason)
+            }
+            Heard::Ready => Reply::Violation("READY in answer to a call".to_owned()),
+        }
     }
 
     /// Its number, unique for the life of the server.
@@ -143,7 +253,10 @@ impl Shared {
     /// # Errors
     /// When it does not accept one, or has ended.
     pub async fn connect(&self) -> io::Result<TcpStream> {
-        self.port.connect(&self.sandbox).await
+        match &self.talk {
+            Talk::Web(port) => port.connect(&self.sandbox).await,
+            Talk::Framed(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// From here on it has the share of CPU that its memory size buys.
@@ -155,7 +268,14 @@ impl Shared {
 
     /// Asks it to end and waits at most `grace`; then everything of it is gone.
     pub async fn stop(self, grace: Duration) {
-        if self.sandbox.terminate().await.is_ok() {
+        let asked = match &self.talk {
+            Talk::Web(_) => self.sandbox.terminate().await.is_ok(),
+            Talk::Framed(mux) => {
+                let millis = u64::try_from(grace.as_millis()).unwrap_or(0);
+                mux.shutdown(millis).await.is_ok()
+            }
+        };
+        if asked {
             let _ = tokio::time::timeout(grace, self.sandbox.exited()).await;
         }
         self.destroy().await;

@@ -365,3 +365,127 @@ fn functions_that_share_a_downstream_share_its_cap() {
         "{text}"
     );
 }
+
+const TOGETHER: &str = r#"
+let open = 0;
+exports.handler = async (event, context) => {
+  open += 1;
+  const seen = open;
+  console.log('begin', event.n);
+  process.stdout.write('raw ' + event.n + '\n');
+  await new Promise((done) => setTimeout(done, event.ms));
+  console.log('end', event.n);
+  open -= 1;
+  if (event.boom) throw new Error('boom ' + event.n);
+  if (event.exit) process.exit(4);
+  return { n: event.n, seen, pid: process.pid, id: context.awsRequestId };
+};
+"#;
+
+#[test]
+fn a_node_instance_runs_many_calls_at_once_and_keeps_their_logs_apart() {
+    let server = server(&["--set", "warm.memory_mb=0"]);
+    let lambda = server.lambda().unwrap();
+    lambda
+        .create(
+            "f",
+            "nodejs20.x",
+            "index.handler",
+            &[("index.js", TOGETHER)],
+            &json!({ "FlintConcurrency": 20, "Timeout": 2 }),
+        )
+        .unwrap();
+    lambda.invoke("f", &json!({ "n": 0, "ms": 0 })).unwrap();
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (1..=20)
+            .map(|n| {
+                let lambda = &lambda;
+                scope.spawn(move || {
+                    (
+                        n,
+                        lambda
+                            .invoke("f", &json!({ "n": n, "ms": 400, "boom": n == 7 }))
+                            .unwrap(),
+                    )
+                })
+            })
+            .collect();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    assert_eq!(
+        server.metric("flint_instances"),
+        Some(1.0),
+        "twenty calls, one instance"
+    );
+    let mut most = 0;
+    for (n, answer) in &answers {
+        for line in [
+            format!("INFO\tbegin {n}\n"),
+            format!("INFO\tend {n}\n"),
+            format!("raw {n}\n"),
+        ] {
+            assert!(answer.log.contains(&line), "{n}: {}", answer.log);
+        }
+        assert_eq!(
+            answer.log.matches("begin").count(),
+            1,
+            "no line of another call: {}",
+            answer.log
+        );
+        if *n == 7 {
+            assert!(answer.log.contains("boom 7"), "{}", answer.log);
+            assert_eq!(answer.error_message(), "boom 7");
+        } else {
+            assert_eq!(answer.json()["n"], json!(n));
+            most = most.max(answer.json()["seen"].as_u64().unwrap());
+        }
+    }
+    assert!(most >= 15, "{most} at once");
+    // A call that takes too long fails alone; a process that ends takes all its calls with it, and the next is served.
+    std::thread::scope(|scope| {
+        let late = scope.spawn(|| lambda.invoke("f", &json!({ "n": 1, "ms": 10_000 })).unwrap());
+        let fine = scope.spawn(|| lambda.invoke("f", &json!({ "n": 2, "ms": 300 })).unwrap());
+        assert_eq!(fine.join().unwrap().json()["n"], 2);
+        assert!(
+            late.join()
+                .unwrap()
+                .error_message()
+                .contains("timed out after 2.00")
+        );
+    });
+    std::thread::scope(|scope| {
+        let ends = scope.spawn(|| {
+            lambda
+                .invoke("f", &json!({ "n": 1, "ms": 300, "exit": true }))
+                .unwrap()
+        });
+        let beside = scope.spawn(|| lambda.invoke("f", &json!({ "n": 2, "ms": 1_000 })).unwrap());
+        assert_eq!(ends.join().unwrap().error_type(), "Runtime.ExitError");
+        let beside = beside.join().unwrap();
+        assert!(
+            beside.json()["n"] == 2 || beside.error_type() == "Runtime.ExitError",
+            "{}",
+            beside.json()
+        );
+    });
+    assert_eq!(
+        lambda.invoke("f", &json!({ "n": 3, "ms": 0 })).unwrap().json()["n"],
+        3
+    );
+    let refused = lambda
+        .try_create(
+            "p",
+            "python3.11",
+            "app.handler",
+            &[("app.py", SLOW)],
+            &json!({ "FlintConcurrency": 5 }),
+        )
+        .unwrap();
+    assert!(
+        refused.status == 400
+            && refused.json()["message"]
+                .as_str()
+                .unwrap()
+                .contains("FlintConcurrency")
+    );
+}
