@@ -144,7 +144,7 @@ impl Engine {
             engine.inner.parts.metrics.running.dec();
             let version = &target.version;
             let late = matches!(ran.reply, Reply::TimedOut);
-            let outcome = settle::shared(&engine, version, &shared, fresh, &facts, ran);
+            let outcome = settle::shared(&engine, version, &shared, fresh, &facts, &ran);
             let (id, each) = (shared.id(), version.version.config.instance_concurrency());
             drop(shared);
             // One call that hangs can only be stopped with its process: as soon as the others have left it.
@@ -227,7 +227,7 @@ impl Flight {
             held.live,
             held.fresh,
             &held.facts,
-            ran,
+            &ran,
         ))
     }
 }

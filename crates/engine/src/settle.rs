@@ -67,10 +67,10 @@ pub(crate) fn settle(
     live: Live,
     fresh: bool,
     facts: &Facts,
-    ran: Ran,
+    ran: &Ran,
 ) -> Outcome {
     let birth = fresh.then(|| live.instance.birth());
-    let outcome = outcome(engine, version, live.instance.log_stream(), birth, facts, &ran);
+    let outcome = outcome(engine, version, live.instance.log_stream(), birth, facts, ran);
     match ran.reply {
         // After a time-out the sandbox and its /tmp serve on with a fresh process, as on Lambda.
         Reply::TimedOut => engine.restart_instance(version, live),
@@ -87,10 +87,10 @@ pub(crate) fn shared(
     shared: &Shared,
     fresh: bool,
     facts: &Facts,
-    ran: Ran,
+    ran: &Ran,
 ) -> Outcome {
     let birth = fresh.then(|| shared.birth());
-    outcome(engine, version, shared.log_stream(), birth, facts, &ran)
+    outcome(engine, version, shared.log_stream(), birth, facts, ran)
 }
 
 /// Log, counters and the answer for the caller; `birth` of the instance when this call started it.

@@ -186,3 +186,85 @@ fn strangers_hold_neither_connections_nor_memory() {
             .expect("closed by the server in time");
     }
 }
+
+/// Versions published one after the other while calls come: none fails, each caller sees the versions in order.
+#[test]
+fn a_rolling_update_under_load_fails_no_call() {
+    use base64::Engine as _;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    let rounds = crate::times("FLINT_UPDATES", 6);
+    let server = server(&[]);
+    let lambda = server.lambda().unwrap();
+    let code = |n: usize| format!("import time\ndef handler(e, c):\n  time.sleep(0.005)\n  return {n}");
+    let ask = |method: &str, path: &str, body: serde_json::Value| {
+        let answer = lambda
+            .request(method, path, &[], body.to_string().as_bytes())
+            .unwrap();
+        assert!(
+            answer.status < 300,
+            "{method} {path}: {} {}",
+            answer.status,
+            answer.json()
+        );
+        answer.json()
+    };
+    lambda
+        .create(
+            "f",
+            "python3.11",
+            "app.handler",
+            &[("app.py", &code(0))],
+            &json!({ "FlintMinWarm": 2 }),
+        )
+        .unwrap();
+    ask("POST", "/2015-03-31/functions/f/versions", json!({}));
+    ask(
+        "POST",
+        "/2015-03-31/functions/f/aliases",
+        json!({ "Name": "live", "FunctionVersion": "1" }),
+    );
+    let (done, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for target in ["f:live", "f:live", "f:live", "f"] {
+            let (lambda, done, calls) = (&lambda, &done, &calls);
+            scope.spawn(move || {
+                let mut last = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let answer = lambda.invoke(target, &json!(0)).unwrap();
+                    assert_eq!(
+                        (answer.status, &answer.function_error),
+                        (200, &None),
+                        "{target}: {}",
+                        answer.log
+                    );
+                    let version = answer.json().as_u64().unwrap();
+                    assert!(version >= last, "{target} went back from {last} to {version}");
+                    last = version;
+                    calls.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for n in 1..=rounds {
+            let zip = flint_testkit::zip_of(&[("app.py", &code(n))]).unwrap();
+            let zip = base64::engine::general_purpose::STANDARD.encode(zip);
+            ask("PUT", "/2015-03-31/functions/f/code", json!({ "ZipFile": zip }));
+            lambda.wait_active("f").unwrap();
+            let version = ask("POST", "/2015-03-31/functions/f/versions", json!({}))["Version"].clone();
+            ask(
+                "PUT",
+                "/2015-03-31/functions/f/aliases/live",
+                json!({ "FunctionVersion": version }),
+            );
+            // Whoever asks after the answer gets the new version.
+            assert_eq!(lambda.invoke("f:live", &json!(0)).unwrap().json(), json!(n));
+            let so_far = calls.load(Ordering::Relaxed);
+            while calls.load(Ordering::Relaxed) < so_far + 60 {
+                std::thread::yield_now();
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    let calls = calls.load(Ordering::Relaxed);
+    println!("{rounds} updates, {calls} calls, 0 failed");
+    assert!(calls >= rounds * 60);
+}
