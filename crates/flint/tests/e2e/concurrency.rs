@@ -441,7 +441,22 @@ fn a_node_instance_runs_many_calls_at_once_and_keeps_their_logs_apart() {
         }
     }
     assert!(most >= 15, "{most} at once");
-    // A call that takes too long fails alone; a process that ends takes all its calls with it, and the next is served.
+}
+
+#[test]
+fn a_late_call_of_many_fails_alone_and_an_exit_ends_those_beside_it() {
+    let server = server(&["--set", "warm.memory_mb=0"]);
+    let lambda = server.lambda().unwrap();
+    let more = json!({ "FlintConcurrency": 20, "Timeout": 2 });
+    lambda
+        .create(
+            "f",
+            "nodejs20.x",
+            "index.handler",
+            &[("index.js", TOGETHER)],
+            &more,
+        )
+        .unwrap();
     std::thread::scope(|scope| {
         let late = scope.spawn(|| lambda.invoke("f", &json!({ "n": 1, "ms": 10_000 })).unwrap());
         let fine = scope.spawn(|| lambda.invoke("f", &json!({ "n": 2, "ms": 300 })).unwrap());
