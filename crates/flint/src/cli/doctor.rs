@@ -47,6 +47,7 @@ pub(crate) fn run(args: &Args, terminal: Terminal) -> Result<Exit> {
             executable,
             folder: folder.path().to_owned(),
             network: Network::None,
+            way: suite::Way::Fresh,
         };
         suite::run(&launcher, config).await
     });

@@ -79,6 +79,7 @@ fn suite(folder: Option<String>) -> Result<(), Box<dyn std::error::Error>> {
             executable,
             folder,
             network: Network::None,
+            way: probe::suite::Way::Fresh,
         };
         for result in probe::suite::run(&launcher, config).await? {
             println!("{}", serde_json::to_string(&result)?);

@@ -3,6 +3,7 @@
 //! Guarantees: a probe counts as held only when its control succeeded in the same run; what could not be shown is said to
 //! be not shown. Each probe has a sandbox of its own, so that none disturbs another. Leaves to others: printing.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use serde::Serialize;
 use super::{GROUPS, Line, Probe, Targets};
 use crate::error::{Error, Result};
 use crate::spec::{Bind, ClaimSpec, ExecSpec, Limits, Network, PrepareSpec, Root};
-use crate::{Launcher, Stdio};
+use crate::{Launcher, Parked, Sandbox, Stdio};
 
 mod stage;
 
@@ -26,6 +27,17 @@ pub struct SuiteConfig {
     pub folder: PathBuf,
     /// The network class to test.
     pub network: Network,
+    /// How the program comes into the sandbox.
+    pub way: Way,
+}
+
+/// The ways in which a function's process may come to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Started when everything is there.
+    Fresh,
+    /// Started in a parked sandbox, before code, limits and network came: a generic runtime.
+    Warm,
 }
 
 /// What became of one probe.
@@ -135,41 +147,74 @@ async fn inside(launcher: &Launcher, config: &SuiteConfig, stage: &Stage, probe:
         ..stage.targets.clone()
     };
     let targets = serde_json::to_string(&targets).map_err(Error::socket)?;
-    let argv = vec![
+    let call = [
         "/var/task/probe".to_owned(),
         super::PROBE_VERB.to_owned(),
         targets,
         probe.name.to_owned(),
     ];
-    let claim = ClaimSpec {
-        binds: vec![Bind {
-            source: stage.code.clone(),
-            target: PathBuf::from("/var/task"),
-        }],
-        limits: LIMITS,
-        exec: ExecSpec {
-            argv,
-            env: vec![],
-            cwd: "/var/task".to_owned(),
-        },
-    };
+    let binds = vec![Bind {
+        source: stage.code.clone(),
+        target: PathBuf::from("/var/task"),
+    }];
     let (reader, writer) = std::io::pipe().map_err(|error| Error::build("make a pipe", error))?;
-    let sandbox = launcher
-        .claim(
-            parked,
-            claim,
-            Stdio {
-                output: writer.into(),
-                channel: None,
-            },
-        )
-        .await?;
+    let sandbox = match config.way {
+        Way::Fresh => fresh(launcher, parked, binds, call.to_vec(), writer.into()).await?,
+        Way::Warm => warm(launcher, parked, binds, call.to_vec(), writer.into()).await?,
+    };
     let exit = tokio::time::timeout(PATIENCE, sandbox.exited()).await;
     sandbox.destroy().await?;
     let text = read_all(reader).await;
     Ok(stage::line(probe, &text, || {
         format!("ended without a word: {exit:?}")
     }))
+}
+
+async fn fresh(
+    launcher: &Launcher,
+    parked: Parked,
+    binds: Vec<Bind>,
+    argv: Vec<String>,
+    output: OwnedFd,
+) -> Result<Sandbox> {
+    let exec = ExecSpec {
+        argv,
+        env: vec![],
+        cwd: "/var/task".to_owned(),
+    };
+    let claim = ClaimSpec {
+        binds,
+        limits: LIMITS,
+        exec,
+    };
+    let channel = None;
+    launcher.claim(parked, claim, Stdio { output, channel }).await
+}
+
+/// A shell waits in the parked sandbox, and becomes the probe when the sandbox was claimed around it.
+async fn warm(
+    launcher: &Launcher,
+    parked: Parked,
+    binds: Vec<Bind>,
+    call: Vec<String>,
+    output: OwnedFd,
+) -> Result<Sandbox> {
+    const WAIT: &str = "read -r go <&3; exec 3<&-; cd /var/task; exec \"$@\"";
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(Error::socket)?;
+    let mut argv: Vec<String> = ["/bin/sh", "-c", WAIT, "sh"].map(str::to_owned).into();
+    argv.extend(call);
+    let exec = ExecSpec {
+        argv,
+        env: vec![],
+        cwd: "/".to_owned(),
+    };
+    let channel = Some(theirs.into());
+    let warm = launcher
+        .warm(parked, LIMITS, exec, Stdio { output, channel })
+        .await?;
+    let sandbox = launcher.adopt(warm, binds, LIMITS).await?;
+    std::io::Write::write_all(&mut &ours, b"go\n").map_err(Error::socket)?;
+    Ok(sandbox)
 }
 
 /// What the pipe holds; its writers are gone.

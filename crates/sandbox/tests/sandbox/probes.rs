@@ -4,7 +4,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
-use flint_sandbox::probe::suite::{self, ProbeResult, SuiteConfig, Verdict};
+use flint_sandbox::probe::suite::{self, ProbeResult, SuiteConfig, Verdict, Way};
 use flint_sandbox::spec::Network;
 
 use crate::scene::Scene;
@@ -15,11 +15,22 @@ const ORDINARY: u32 = 12_345;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_probe_opens_a_sandbox_made_by_root() {
+    no_probe_opens(Way::Fresh).await;
+}
+
+/// A process that was there before its sandbox was claimed has the same walls around it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_probe_opens_a_parked_sandbox_that_was_claimed() {
+    no_probe_opens(Way::Warm).await;
+}
+
+async fn no_probe_opens(way: Way) {
     let scene = Scene::new();
     let config = SuiteConfig {
         executable: TOOL.into(),
         folder: scene.folder().to_owned(),
         network: Network::None,
+        way,
     };
     let results = suite::run(&scene.launcher, config).await.unwrap();
     let count = |verdict| results.iter().filter(|result| result.verdict == verdict).count();
@@ -44,6 +55,7 @@ async fn the_suite_finds_what_the_hosts_network_opens() {
         executable: TOOL.into(),
         folder: scene.folder().to_owned(),
         network: Network::Host,
+        way: Way::Fresh,
     };
     let results = suite::run(&scene.launcher, config).await.unwrap();
     let verdict = |name: &str| results.iter().find(|result| result.name == name).unwrap().verdict;
