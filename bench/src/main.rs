@@ -3,13 +3,16 @@
 //! Guarantees: what a figure is compared with ran on the same host within the same seconds. `--json FILE` keeps the result;
 //! the ids in it are stable, SPECIFICATION.md refers to them.
 
+mod burst;
 mod cold;
+mod density;
 mod deploy;
 mod framed;
 mod host;
 mod load;
 mod report;
 mod sandbox;
+mod scale_out;
 mod start;
 mod store;
 mod target;
@@ -48,6 +51,12 @@ enum Verb {
     Warm(warm::Args),
     /// First calls of functions that have no instance, against the bare runtime's own start.
     Cold(cold::Args),
+    /// From no instance to two hundred calls at once.
+    Burst(burst::Args),
+    /// Memory of idle instances, and latency beside more and more functions and instances.
+    Density(density::Args),
+    /// Another instance of a busy function.
+    ScaleOut(scale_out::Args),
     /// Sandboxes of a program that ends at once, against a bare spawn of it.
     Sandbox(sandbox::Args),
     /// Durable definition writes, against a bare SQLite writer.
@@ -81,6 +90,9 @@ fn run(arguments: Arguments) -> Result<bool> {
         Verb::Load(args) => load::run(&args, &binaries, &mut report)?,
         Verb::Warm(args) => warm::run(&args, &binaries, &mut report)?,
         Verb::Cold(args) => cold::run(&args, &binaries, &mut report)?,
+        Verb::Burst(args) => burst::run(&args, &binaries, &mut report)?,
+        Verb::Density(args) => density::run(&args, &binaries, &mut report)?,
+        Verb::ScaleOut(args) => scale_out::run(&args, &binaries, &mut report)?,
         Verb::Sandbox(args) => sandbox::run(&args, &mut report)?,
         Verb::Store(args) => store::run(&args, &mut report)?,
         Verb::Deploy(args) => deploy::run(&args, &binaries, &mut report)?,

@@ -89,7 +89,7 @@ fn start(server: &mut Server, function: &str, expected: u16) -> Result<(Duration
 }
 
 /// Puts functions into the store of a server that does not run. Their packages are not there: nobody calls them.
-fn fill(server: &Server, count: usize) -> Result<()> {
+pub(crate) fn fill(server: &Server, count: usize) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
