@@ -7,6 +7,7 @@ mod burst;
 mod cold;
 mod density;
 mod deploy;
+mod fairness;
 mod framed;
 mod host;
 mod load;
@@ -55,6 +56,8 @@ enum Verb {
     Burst(burst::Args),
     /// Memory of idle instances, and latency beside more and more functions and instances.
     Density(density::Args),
+    /// The latency of a function beside a flood of another.
+    Fairness(fairness::Args),
     /// Another instance of a busy function.
     ScaleOut(scale_out::Args),
     /// Sandboxes of a program that ends at once, against a bare spawn of it.
@@ -92,6 +95,7 @@ fn run(arguments: Arguments) -> Result<bool> {
         Verb::Cold(args) => cold::run(&args, &binaries, &mut report)?,
         Verb::Burst(args) => burst::run(&args, &binaries, &mut report)?,
         Verb::Density(args) => density::run(&args, &binaries, &mut report)?,
+        Verb::Fairness(args) => fairness::run(&args, &binaries, &mut report)?,
         Verb::ScaleOut(args) => scale_out::run(&args, &binaries, &mut report)?,
         Verb::Sandbox(args) => sandbox::run(&args, &mut report)?,
         Verb::Store(args) => store::run(&args, &mut report)?,

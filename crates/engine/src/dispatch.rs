@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use flint_model::config::Mode;
 use flint_model::{Invocation, Outcome};
-use flint_runtime::{Call, Reply};
+use flint_runtime::{Call, Instance, Ran, Reply};
 
 use crate::admission::Permit;
 use crate::crowd::Taken;
 use crate::pool::{Handed, Live};
 use crate::resolve::Target;
+use crate::running::Listed;
 use crate::settle::{self, Facts};
 use crate::snapshot::VersionEntry;
 use crate::{Engine, Error, Limit};
@@ -135,15 +136,17 @@ impl Engine {
             Ok(taken) => taken,
             Err(failed) => return settle::not_started(self, &target, &facts, failed),
         };
+        let listed = self.inner.running.list(&invocation);
         let call = call_of(&target, invocation);
         let engine = self.clone();
         let flight = self.inner.tasks.spawn(async move {
             engine.inner.parts.metrics.running.inc();
             let Taken { shared, fresh } = taken;
-            let ran = shared.invoke(&call).await;
+            let ran = shared.invoke(&call, listed.cancelled()).await;
+            drop(listed);
             engine.inner.parts.metrics.running.dec();
             let version = &target.version;
-            let late = matches!(ran.reply, Reply::TimedOut);
+            let late = matches!(ran.reply, Reply::TimedOut | Reply::Cancelled);
             let outcome = settle::shared(&engine, version, &shared, fresh, &facts, &ran);
             let (id, each) = (shared.id(), version.version.config.instance_concurrency());
             drop(shared);
@@ -174,6 +177,7 @@ struct Held {
     facts: Facts,
     /// The call was sent; what comes of it is waited for.
     sent: bool,
+    listed: Listed,
     _permit: Leave,
 }
 
@@ -186,6 +190,7 @@ impl Flight {
         invocation: Invocation,
         facts: Facts,
     ) -> Self {
+        let listed = engine.inner.running.list(&invocation);
         let call = call_of(&target, invocation);
         let Handed { mut live, fresh } = handed;
         live.instance
@@ -197,6 +202,7 @@ impl Flight {
             call,
             facts,
             sent: false,
+            listed,
             _permit: permit,
         };
         engine.inner.parts.metrics.running.inc();
@@ -211,11 +217,21 @@ impl Flight {
         let Some(held) = &mut self.held else {
             return Err(Error::Stopping);
         };
-        let ran = if held.sent {
-            held.live.instance.resume().await
-        } else {
-            held.sent = true;
-            held.live.instance.invoke(&held.call).await
+        let Held {
+            live,
+            call,
+            sent,
+            listed,
+            ..
+        } = held;
+        let ran = tokio::select! {
+            biased;
+            ran = go_on(&mut live.instance, call, sent) => Some(ran),
+            () = listed.cancelled() => None,
+        };
+        let ran = match ran {
+            Some(ran) => ran,
+            None => live.instance.abort().await,
         };
         let Some(held) = self.held.take() else {
             return Err(Error::Stopping);
@@ -229,6 +245,15 @@ impl Flight {
             &held.facts,
             &ran,
         ))
+    }
+}
+
+/// Sends the call, once, and waits for what comes of it.
+async fn go_on(instance: &mut Instance, call: &Call, sent: &mut bool) -> Ran {
+    if std::mem::replace(sent, true) {
+        instance.resume().await
+    } else {
+        instance.invoke(call).await
     }
 }
 

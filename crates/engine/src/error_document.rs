@@ -29,6 +29,12 @@ pub(crate) fn timed_out(line: &str) -> Bytes {
     document(None, line)
 }
 
+/// Somebody cancelled the call.
+pub(crate) fn cancelled(request_id: &str) -> Bytes {
+    let text = format!("RequestId: {request_id} Error: the call was cancelled");
+    document(Some("Runtime.Cancelled"), &text)
+}
+
 /// The process ended before it answered.
 pub(crate) fn exited(request_id: &str, exit: Exit) -> Bytes {
     let (kind, reason) = describe(exit);

@@ -18,6 +18,7 @@ mod pool;
 mod prepare;
 mod rate;
 mod resolve;
+mod running;
 mod scaler;
 mod settle;
 mod snapshot;
@@ -41,6 +42,7 @@ use tokio_util::task::TaskTracker;
 pub use config::Config;
 pub use error::{Error, Limit};
 pub use resolve::Target;
+pub use running::Underway;
 pub use web::{Ended, Opened, Session};
 
 /// What the engine works with.
@@ -80,6 +82,7 @@ struct Inner {
     stock: warm::Stock,
     starved: starved::Starved,
     callers: rate::Callers,
+    running: running::Running,
     downstreams: HashMap<String, Arc<admission::Gate>>,
     cores: usize,
     stopping: AtomicBool,
@@ -108,6 +111,7 @@ impl Engine {
             stock,
             starved: starved::Starved::default(),
             callers,
+            running: running::Running::default(),
             downstreams,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             stopping: AtomicBool::new(false),

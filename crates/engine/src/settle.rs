@@ -73,7 +73,7 @@ pub(crate) fn settle(
     let outcome = outcome(engine, version, live.instance.log_stream(), birth, facts, ran);
     match ran.reply {
         // After a time-out the sandbox and its /tmp serve on with a fresh process, as on Lambda.
-        Reply::TimedOut => engine.restart_instance(version, live),
+        Reply::TimedOut | Reply::Cancelled => engine.restart_instance(version, live),
         Reply::Answer(_) | Reply::Error(_) if live.instance.is_alive() => engine.give_back(version, live),
         _ => engine.discard(live),
     }
@@ -237,6 +237,10 @@ fn answer(request_id: &str, ran: &Ran) -> (Bytes, Option<String>) {
             let allowed = ran.limit.as_secs_f64();
             let line = format!("{now} {request_id} Task timed out after {allowed:.2} seconds");
             (error_document::timed_out(&line), Some(format!("{line}\n\n")))
+        }
+        Reply::Cancelled => {
+            let remark = format!("RequestId: {request_id} Error: the call was cancelled\n");
+            (error_document::cancelled(request_id), Some(remark))
         }
         Reply::Exited(exit) => {
             let (kind, reason) = error_document::describe(*exit);

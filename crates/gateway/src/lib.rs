@@ -8,6 +8,7 @@ mod error;
 mod invoke;
 mod json_check;
 mod routes;
+mod underway;
 mod web;
 
 pub use config::Config;
@@ -55,6 +56,8 @@ impl Gateway {
     pub async fn handle(&self, who: &Who, route: Route, parts: &Parts, body: Bytes) -> Answer {
         match route {
             Route::Invoke { function } => self.invoke(who, &function, parts, body).await,
+            Route::Underway => underway::list(&self.engine, who, parts.uri.query()),
+            Route::Cancel { request_id } => underway::cancel(&self.engine, who, &request_id),
         }
     }
 }

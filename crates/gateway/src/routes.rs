@@ -11,11 +11,27 @@ pub enum Route {
         /// The name as written, percent-decoded: a name, partial or full ARN. `None` when it is not UTF-8.
         function: Option<String>,
     },
+    /// `GET /api/v1/invocations`: the calls under way, with `?function=NAME` of one function.
+    Underway,
+    /// `DELETE /api/v1/invocations/{RequestId}`: cancels a call under way.
+    Cancel {
+        /// Its request id.
+        request_id: String,
+    },
 }
 
 impl Route {
     /// The route of a request, if it is one of the gateway's.
     pub fn of(method: &Method, path: &str) -> Option<Self> {
+        if let Some(rest) = path.strip_prefix("/api/v1/invocations") {
+            return match (method, rest.strip_prefix('/')) {
+                (&Method::GET, None) if rest.is_empty() => Some(Self::Underway),
+                (&Method::DELETE, Some(id)) if !id.is_empty() && !id.contains('/') => Some(Self::Cancel {
+                    request_id: id.to_owned(),
+                }),
+                _ => None,
+            };
+        }
         let name = path
             .strip_prefix("/2015-03-31/functions/")?
             .strip_suffix("/invocations")?;

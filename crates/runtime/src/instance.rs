@@ -57,6 +57,8 @@ pub enum Reply {
     Exited(Exit),
     /// The time was up; the processes are gone.
     TimedOut,
+    /// Somebody cancelled it; the processes are gone.
+    Cancelled,
     /// The runtime broke the protocol; the processes are gone.
     Violation(String),
 }
@@ -227,9 +229,19 @@ impl Instance {
         self.resume().await
     }
 
+    /// Ends the call that is out, and with it every process of the instance.
+    pub async fn abort(&mut self) -> Ran {
+        let _ = self.sandbox.kill_processes().await;
+        self.finished(Reply::Cancelled)
+    }
+
     /// Waits for what comes of the call that is out; may be dropped and called again.
     pub async fn resume(&mut self) -> Ran {
         let reply = self.wait().await;
+        self.finished(reply)
+    }
+
+    fn finished(&mut self, reply: Reply) -> Ran {
         let ended = Instant::now();
         let handler = ended.saturating_duration_since(self.begun);
         self.log.drain();

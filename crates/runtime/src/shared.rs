@@ -157,7 +157,7 @@ impl Shared {
 
     /// Sends a call and waits for what comes of it. One whose time is up is told so, and is not waited for: its instance
     /// should get no more calls.
-    pub async fn invoke(&self, call: &Call) -> Ran {
+    pub async fn invoke(&self, call: &Call, cancelled: impl Future<Output = ()>) -> Ran {
         let begun = call.from;
         let limit = call.until.saturating_duration_since(begun);
         let header = InvokeHeader {
@@ -177,14 +177,17 @@ impl Shared {
                 let exchange = async {
                     let mut out = mux.call(&header, &call.payload).await;
                     let stream = out.stream;
-                    match tokio::time::timeout_at(call.until.into(), out.reply()).await {
-                        Ok(said) => Ok(said),
-                        Err(_) => Err(mux.cancel(stream).await),
-                    }
+                    let early = tokio::select! {
+                        biased;
+                        said = out.reply() => return Ok(said),
+                        () = tokio::time::sleep_until(call.until.into()) => Reply::TimedOut,
+                        () = cancelled => Reply::Cancelled,
+                    };
+                    Err((early, mux.cancel(stream).await))
                 };
                 match exchange.await {
                     Ok(Said { heard, log }) => (self.understood(heard).await, log),
-                    Err(log) => (Reply::TimedOut, log),
+                    Err(early) => early,
                 }
             }
         };

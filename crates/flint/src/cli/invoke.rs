@@ -10,13 +10,14 @@ use super::deploy::path;
 use super::failure::{Exit, Failure, Result};
 use super::language::Message;
 use super::server::{Server, encode};
-use super::terminal::Terminal;
+use super::terminal::{Rows, Terminal};
 
 /// Flags of `flint invoke`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Function, or FUNCTION:ALIAS or FUNCTION:VERSION; without either, $LATEST.
-    name: String,
+    #[arg(required_unless_present_any = ["running", "cancel"])]
+    name: Option<String>,
     /// The event: a file, - for standard input, or JSON as it stands; {} when left out.
     #[arg(short, long, value_name = "FILE|-|JSON")]
     event: Option<String>,
@@ -29,12 +30,71 @@ pub(crate) struct Args {
     /// Show the end of the log of this call on standard error.
     #[arg(long)]
     log: bool,
+    /// List the calls under way, of the function when one is named, instead of calling it.
+    #[arg(long, conflicts_with_all = ["event", "alias", "version", "log"])]
+    running: bool,
+    /// Cancel a call under way, by its request id: its processes are ended.
+    #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["name", "event", "alias", "version", "log", "running"])]
+    cancel: Option<String>,
+}
+
+/// The calls under way, as the server tells them.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Underway {
+    invocations: Vec<Call>,
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Call {
+    request_id: String,
+    function_name: String,
+    since_ms: i64,
+}
+
+fn list(name: &str, server: &Server, terminal: Terminal) -> Result<Exit> {
+    let query = if name.is_empty() {
+        String::new()
+    } else {
+        format!("?function={}", encode(name))
+    };
+    let found: Underway = server.own("GET", &format!("/api/v1/invocations{query}"), &())?;
+    let calls = found.invocations;
+    terminal.show(
+        &calls,
+        || calls.iter().map(|call| call.request_id.clone()).collect(),
+        || Rows {
+            titles: vec!["REQUEST ID", "FUNCTION", "FOR"],
+            rows: calls.iter().map(row).collect(),
+        },
+    )?;
+    Ok(Exit::Good)
+}
+
+fn row(call: &Call) -> Vec<String> {
+    let for_ms = jiff::Timestamp::now()
+        .as_millisecond()
+        .saturating_sub(call.since_ms);
+    vec![
+        call.request_id.clone(),
+        call.function_name.clone(),
+        format!("{:.1} s", for_ms as f64 / 1e3),
+    ]
 }
 
 pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exit> {
-    let (name, in_name) = match args.name.split_once(':') {
-        Some((name, qualifier)) if !args.name.starts_with("arn:") => (name, Some(qualifier.to_owned())),
-        _ => (args.name.as_str(), None),
+    if let Some(id) = &args.cancel {
+        server.own_quiet("DELETE", &format!("/api/v1/invocations/{}", encode(id)))?;
+        return Ok(Exit::Good);
+    }
+    let named = args.name.unwrap_or_default();
+    if args.running {
+        return list(&named, server, terminal);
+    }
+    let (name, in_name) = match named.split_once(':') {
+        Some((name, qualifier)) if !named.starts_with("arn:") => (name, Some(qualifier.to_owned())),
+        _ => (named.as_str(), None),
     };
     let qualifier = args.version.or(in_name).or(args.alias);
     let query = qualifier

@@ -162,6 +162,14 @@ impl Server {
         read(&self.send(request)?.body)
     }
 
+    /// A call of our own API whose answer has no body.
+    pub(crate) fn own_quiet(&self, method: &str, path: &str) -> Result<()> {
+        let bearer = self.bearer()?;
+        let mut request = self.request(method, path, Vec::new())?;
+        request.headers_mut().insert(http::header::AUTHORIZATION, bearer);
+        self.send(request).map(drop)
+    }
+
     /// Uploads a body of a known size. What is refused by its announcement is refused before gigabytes are sent.
     pub(crate) fn upload_sized<O: DeserializeOwned>(
         &self,

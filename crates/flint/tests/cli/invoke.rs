@@ -155,3 +155,44 @@ fn a_runtime_that_nothing_serves_is_said_without_advice_to_retry() {
         "{ran:?}"
     );
 }
+
+#[test]
+fn a_call_under_way_is_listed_and_cancelled_and_the_next_one_is_served() {
+    let server = Server::start();
+    let app = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'done'\n";
+    let folder = project(&[("app.py", app)]);
+    server.good(&["deploy", at(&folder), "--name", "long", "--timeout", "60"]);
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| server.run(&["invoke", "long", "-e", "50"]));
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let id = loop {
+            let listed = server.run(&["invoke", "long", "--running", "-o", "name"]);
+            if !listed.out.trim().is_empty() {
+                break listed.out.trim().to_owned();
+            }
+            assert!(
+                std::time::Instant::now() < until,
+                "the call is not listed: {}",
+                listed.err
+            );
+        };
+        let begun = std::time::Instant::now();
+        server.good(&["invoke", "--cancel", &id]);
+        let ran = call.join().unwrap();
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+        assert!(
+            ran.code != 0 && ran.err.contains("Runtime.Cancelled"),
+            "{} {}",
+            ran.out,
+            ran.err
+        );
+        let again = server.run(&["invoke", "--cancel", &id]);
+        assert!(
+            again.code != 0 && again.err.contains("No call with the request id"),
+            "{}",
+            again.err
+        );
+    });
+    assert_eq!(server.good(&["invoke", "long", "-e", "0"]), "\"done\"");
+    assert_eq!(server.good(&["invoke", "--running", "-o", "name"]).trim(), "");
+}

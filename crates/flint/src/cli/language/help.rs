@@ -40,6 +40,8 @@ const CHINESE: &[(&str, &str)] = &[
     ("invoke.alias", "调用别名所指的版本"),
     ("invoke.version", "调用某个版本"),
     ("invoke.log", "在标准错误上显示本次调用的日志末尾"),
+    ("invoke.running", "列出进行中的调用（指定函数时只列该函数的），而不是调用它"),
+    ("invoke.cancel", "按请求 ID 取消进行中的调用：其进程会被终止"),
     ("fn", "函数"),
     ("fn list", "列出函数"),
     ("fn get", "查看函数"),
