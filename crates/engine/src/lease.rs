@@ -57,11 +57,16 @@ impl Engine {
 
     /// Makes sure that one more instance fits on this host: the idle one that is worth the least goes.
     pub(crate) fn make_room(&self) -> Result<(), Error> {
-        if self.inner.live.load(Ordering::Relaxed) < self.inner.config.max_instances || self.evict_one() {
+        if self.has_room() || self.evict_one() {
             Ok(())
         } else {
             Err(Error::Throttled(Limit::Host))
         }
+    }
+
+    /// Whether one more instance fits on this host as it is.
+    pub(crate) fn has_room(&self) -> bool {
+        self.inner.live.load(Ordering::Relaxed) < self.inner.config.max_instances
     }
 
     /// Gives up the idle instance whose keeping saves the least; false when none is idle.

@@ -65,8 +65,9 @@ impl Engine {
         for version in self.inner.snapshot.kept_ready() {
             let there = version.instances.load(Ordering::Relaxed);
             for _ in there..version.wanted_ready() {
-                // Two by two of one version: what serves calls goes first.
-                if version.instances.load(Ordering::Relaxed) >= there + 2 || self.make_room().is_err() {
+                // Two by two of one version: what serves calls goes first. And nothing is given up for it: two versions
+                // that want more than there is room for would take it from each other for ever.
+                if version.instances.load(Ordering::Relaxed) >= there + 2 || !self.has_room() {
                     break;
                 }
                 if version.version.config.shares_instances() {
