@@ -55,8 +55,11 @@ pub(crate) fn from_engine(error: &EngineError, arn: &str) -> Answer {
                 Limit::CallerRate => "CallerRateLimitExceeded",
             };
             let mut answer = aws_error(Code::Throttled, "Rate Exceeded.", Some(reason));
-            let second = HeaderValue::from_static("1");
-            answer.headers_mut().insert("retry-after", second);
+            // AWS sends none at a concurrency limit, where nobody knows when a place is free.
+            if matches!(limit, Limit::FunctionRate | Limit::CallerRate) {
+                let second = HeaderValue::from_static("1");
+                answer.headers_mut().insert("retry-after", second);
+            }
             answer
         }
         EngineError::DeadlineExceeded(_) => aws_error(
