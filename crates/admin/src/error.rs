@@ -130,7 +130,9 @@ impl Error {
             Self::Stored { source, .. } => {
                 matches!(
                     source,
-                    StoreError::ReservationTooLarge { .. } | StoreError::LatestShared
+                    StoreError::ReservationTooLarge { .. }
+                        | StoreError::ReservedBelowProvisioned { .. }
+                        | StoreError::LatestShared
                 )
             }
             _ => false,
@@ -159,6 +161,7 @@ fn body(code: Code, text: String, untyped: bool) -> ErrorBody {
         | "ResourceConflictException"
         | "PreconditionFailedException"
         | "InvalidRequestContentException"
+        | "ProvisionedConcurrencyConfigNotFoundException"
         | "CodeStorageExceededException" => (kind("User"), false),
         _ => (None, false),
     };
@@ -237,8 +240,44 @@ fn stored_text(arn: &str, error: &StoreError) -> String {
         StoreError::TooManyTags { .. } => "Number of tags exceeds resource tag limit.".to_owned(),
         StoreError::BadPackage(reason) => bad_package(reason),
         StoreError::UnzippedTooLarge { limit } => format!("Unzipped size must be smaller than {limit} bytes"),
-        other => other.to_string(),
+        other => provisioned_text(other).unwrap_or_else(|| other.to_string()),
     }
+}
+
+/// Texts about provisioned concurrency.
+fn provisioned_text(error: &StoreError) -> Option<String> {
+    let text = match error {
+        // The spaces are AWS's (recorded).
+        StoreError::ReservedBelowProvisioned {
+            reserved,
+            provisioned,
+        } => {
+            return Some(format!(
+                " ReservedConcurrentExecutions  {reserved} should not be lower than function's total provisioned concurrency \
+                 [{provisioned}]."
+            ));
+        }
+        StoreError::ProvisionTooLarge { minimum } => {
+            return Some(format!(
+                "Specified ConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its \
+                 minimum value of [{minimum}]."
+            ));
+        }
+        StoreError::ProvisionedAboveReserved { .. } => {
+            "Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function"
+        }
+        StoreError::LatestProvisioned => {
+            "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
+        }
+        StoreError::WeightsProvisioned => "Alias with weights can not be used with Provisioned Concurrency",
+        StoreError::VersionProvisioned => {
+            "Alias can't be used for Provisioned Concurrency configuration on an already Provisioned version"
+        }
+        StoreError::AliasProvisioned => "Version is pointed by a Provisioned Concurrency alias",
+        StoreError::NotProvisioned(_) => "No Provisioned Concurrency Config found for this function",
+        _ => return None,
+    };
+    Some(text.to_owned())
 }
 
 /// AWS says only that a file is not a zip; why a readable zip is refused is Flint's to say.

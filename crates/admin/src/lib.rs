@@ -26,6 +26,7 @@ mod marker;
 mod merge;
 mod mount;
 mod network;
+mod provisioned;
 mod recursion;
 mod request;
 mod routes;
@@ -80,6 +81,8 @@ pub struct Host {
     pub launcher: Launcher,
     /// What functions wrote.
     pub logs: FunctionLogs,
+    /// How far provisioned concurrency is.
+    pub provisioning: flint_engine::Provisioning,
     /// Container images.
     pub images: flint_image::Images,
     /// How registries are reached.
@@ -192,6 +195,10 @@ impl Admin {
             Operation::PutFunctionConcurrency => self.put_concurrency(caller, &request).await,
             Operation::GetFunctionConcurrency => self.get_concurrency(caller, &request).await,
             Operation::DeleteFunctionConcurrency => self.delete_concurrency(caller, &request).await,
+            Operation::PutProvisionedConcurrencyConfig => self.put_provisioned(caller, &request).await,
+            Operation::GetProvisionedConcurrencyConfig => self.get_provisioned(caller, &request).await,
+            Operation::DeleteProvisionedConcurrencyConfig => self.delete_provisioned(caller, &request).await,
+            Operation::ListProvisionedConcurrencyConfigs => self.list_provisioned(caller, &request).await,
             Operation::TagResource => self.tag_resource(caller, &request).await,
             Operation::UntagResource => self.untag_resource(caller, &request).await,
             Operation::ListTags => self.list_tags(caller, &request).await,

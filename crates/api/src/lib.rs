@@ -15,6 +15,7 @@ pub mod function;
 pub mod image;
 pub mod layer;
 pub mod log;
+pub mod provisioned;
 pub mod recursion;
 pub mod runtime;
 pub mod server;

@@ -89,6 +89,12 @@ impl Gate {
         self.limit == Limit::Function
     }
 
+    /// Whether the next one need not wait.
+    pub(crate) fn has_room(&self) -> bool {
+        let state = self.lock();
+        state.running < state.allowed
+    }
+
     /// A new limit; those who run over it run on.
     pub(crate) fn set_limit(self: &Arc<Self>, allowed: u32) {
         let free = {

@@ -1,7 +1,8 @@
 //! The instances of one web version: each runs many calls at once.
 //!
-//! Guarantees: a call goes to the instance that has the most calls and room for one more, so that the others can go idle;
-//! none is given to one that has died or is to end. An instance leaves when its last call has.
+//! Guarantees: a call goes to a provisioned instance while one has room, else to any; among those to the one that has the
+//! most calls and room for one more, so that the others can go idle; none is given to one that has died or is to end. An
+//! instance leaves when its last call has.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,12 @@ struct Member {
     ending: bool,
     /// Calls in a row that took too long.
     late: u32,
+}
+
+impl Member {
+    fn may_go(&self) -> bool {
+        self.busy == 0 && !self.counted.is_provisioned()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +80,7 @@ impl Crowd {
             member.ending |= !member.shared.is_alive();
         }
         let open = state.members.iter_mut().filter(|it| !it.ending && it.busy < each);
-        if let Some(member) = open.max_by_key(|it| it.busy) {
+        if let Some(member) = open.max_by_key(|it| (it.counted.is_provisioned(), it.busy)) {
             member.busy += 1;
             return Found::Place(Taken {
                 shared: Arc::clone(&member.shared),
@@ -159,7 +166,8 @@ impl Crowd {
         (member.busy == 0).then(|| left(state.members.swap_remove(at)))
     }
 
-    /// Instances without calls for longer than `limit`, and dead ones; `keep` stay whatever their age.
+    /// Instances without calls for longer than `limit`, and dead ones; `keep`, and the provisioned ones, stay whatever their
+    /// age.
     pub(crate) fn expired(&self, limit: Duration, keep: usize) -> Vec<Left> {
         let mut state = self.lock();
         let mut spare = state
@@ -173,7 +181,8 @@ impl Crowd {
         while at < state.members.len() {
             let member = &mut state.members[at];
             member.ending |= !member.shared.is_alive();
-            if !member.ending && spare > 0 && member.busy == 0 && member.since.elapsed() >= limit {
+            let stays = member.ending || member.counted.is_provisioned();
+            if !stays && spare > 0 && member.busy == 0 && member.since.elapsed() >= limit {
                 member.ending = true;
                 spare -= 1;
             }
@@ -186,21 +195,37 @@ impl Crowd {
         gone
     }
 
-    /// Memory of an instance without calls.
+    /// Provisioned instances that nobody asks for any more, at most `most`: they get no more calls, and those without any
+    /// are handed out.
+    pub(crate) fn surplus(&self, most: usize) -> Vec<Left> {
+        let mut state = self.lock();
+        let kept = state.members.iter_mut().filter(|it| it.counted.is_provisioned());
+        let (ending, rest): (Vec<_>, Vec<_>) = kept.partition(|it| it.ending);
+        let more = most.saturating_sub(ending.len());
+        rest.into_iter()
+            .take(more)
+            .for_each(|member| member.ending = true);
+        let gone = |member: &Member| member.ending && member.busy == 0;
+        let (gone, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut state.members).into_iter().partition(gone);
+        state.members = rest;
+        gone.into_iter().map(left).collect()
+    }
+
+    /// Memory of an instance without calls that may be given up.
     pub(crate) fn idle_memory(&self) -> Option<u64> {
         let state = self.lock();
-        let idle = state.members.iter().find(|member| member.busy == 0)?;
+        let idle = state.members.iter().find(|member| member.may_go())?;
         Some(idle.shared.memory())
     }
 
-    /// Takes the instance that has been without calls for the longest time.
+    /// Takes the instance that has been without calls for the longest time; never a provisioned one.
     pub(crate) fn evict(&self) -> Option<Left> {
         let mut state = self.lock();
         let idle = state
             .members
             .iter()
             .enumerate()
-            .filter(|(_, member)| member.busy == 0);
+            .filter(|(_, member)| member.may_go());
         let (at, _) = idle.min_by_key(|(_, member)| member.since)?;
         Some(left(state.members.swap_remove(at)))
     }

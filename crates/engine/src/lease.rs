@@ -26,7 +26,7 @@ impl Engine {
         };
         if start {
             if self.make_room().is_ok() {
-                self.start_instance(version);
+                self.start_instance(version, None);
             } else {
                 version.pool.start_refused();
                 return self.wait_for_room(version, place, deadline).await;

@@ -16,6 +16,7 @@ mod lease;
 mod mounts;
 mod pool;
 mod prepare;
+mod provisioned;
 mod rate;
 mod resolve;
 mod running;
@@ -41,6 +42,7 @@ use tokio_util::task::TaskTracker;
 
 pub use config::Config;
 pub use error::{Error, Limit};
+pub use provisioned::{Provisioning, Standing};
 pub use resolve::Target;
 pub use running::Underway;
 pub use web::{Ended, Opened, Session};

@@ -14,6 +14,7 @@ use flint_telemetry::Metrics;
 use tokio::sync::oneshot;
 
 use crate::habit::Habit;
+use crate::provisioned::Slot;
 
 /// An instance that counts as live for as long as it exists, whoever drops it.
 #[derive(Debug)]
@@ -28,10 +29,17 @@ pub(crate) struct Counted {
     live: Arc<AtomicUsize>,
     of_version: Arc<AtomicUsize>,
     metrics: Metrics,
+    /// It is one of the provisioned ones.
+    slot: Option<Slot>,
 }
 
 impl Counted {
-    pub(crate) fn new(live: &Arc<AtomicUsize>, of_version: &Arc<AtomicUsize>, metrics: &Metrics) -> Self {
+    pub(crate) fn new(
+        live: &Arc<AtomicUsize>,
+        of_version: &Arc<AtomicUsize>,
+        metrics: &Metrics,
+        slot: Option<Slot>,
+    ) -> Self {
         live.fetch_add(1, Ordering::Relaxed);
         of_version.fetch_add(1, Ordering::Relaxed);
         metrics.instances.inc();
@@ -39,6 +47,24 @@ impl Counted {
             live: Arc::clone(live),
             of_version: Arc::clone(of_version),
             metrics: metrics.clone(),
+            slot,
+        }
+    }
+
+    /// Whether it was started to be kept: nothing but a smaller number makes it go.
+    pub(crate) fn is_provisioned(&self) -> bool {
+        self.slot.is_some()
+    }
+
+    /// Its instance takes no calls any more: another may be started in its place while it ends.
+    pub(crate) fn leave(&mut self) {
+        self.slot = None;
+    }
+
+    /// Its instance is ready.
+    pub(crate) fn ready(&mut self) {
+        if let Some(slot) = &mut self.slot {
+            slot.ready();
         }
     }
 }
@@ -80,12 +106,26 @@ struct Idle {
     since: Instant,
 }
 
+impl Idle {
+    fn is_provisioned(&self) -> bool {
+        self.live.counted.is_provisioned()
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
+    /// Those that were started on demand, then the provisioned ones, which are taken first; each with the last used last.
     idle: Vec<Idle>,
     line: VecDeque<oneshot::Sender<Grant>>,
     starting: usize,
     closed: bool,
+}
+
+impl State {
+    /// How many of the idle ones were started on demand.
+    fn on_demand(&self) -> usize {
+        self.idle.partition_point(|idle| !idle.is_provisioned())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -163,10 +203,16 @@ impl Pool {
         if state.closed {
             return Some(handed.live);
         }
-        state.idle.push(Idle {
+        let at = if handed.live.counted.is_provisioned() {
+            state.idle.len()
+        } else {
+            state.on_demand()
+        };
+        let idle = Idle {
             live: handed.live,
             since: Instant::now(),
-        });
+        };
+        state.idle.insert(at, idle);
         None
     }
 
@@ -182,8 +228,8 @@ impl Pool {
         }
     }
 
-    /// Instances idle for longer than `limit`, and dead ones. The least used lie at the bottom; `keep` of the others stay
-    /// whatever their age.
+    /// Instances idle for longer than `limit`, and dead ones. The least used lie at the bottom; `keep` of the others, and the
+    /// provisioned ones, stay whatever their age.
     pub(crate) fn expired(&self, limit: Duration, keep: usize) -> Vec<Live> {
         let mut state = self.lock();
         let (alive, dead): (Vec<_>, Vec<_>) = std::mem::take(&mut state.idle)
@@ -191,12 +237,20 @@ impl Pool {
             .partition(|idle| idle.live.instance.is_alive());
         let old = alive
             .iter()
-            .take_while(|idle| idle.since.elapsed() >= limit)
+            .take_while(|idle| !idle.is_provisioned() && idle.since.elapsed() >= limit)
             .count();
         let gone = old.min(alive.len().saturating_sub(keep));
         let mut alive = alive;
         state.idle = alive.split_off(gone);
         alive.into_iter().chain(dead).map(|idle| idle.live).collect()
+    }
+
+    /// Idle provisioned instances that nobody asks for any more, at most `most`.
+    pub(crate) fn surplus(&self, most: usize) -> Vec<Live> {
+        let mut state = self.lock();
+        let from = state.on_demand();
+        let to = state.idle.len().min(from + most);
+        state.idle.drain(from..to).map(|idle| idle.live).collect()
     }
 
     /// Freezes those that have been idle for longer than `after`.
@@ -225,15 +279,17 @@ impl Pool {
         self.lock().idle.len()
     }
 
-    /// Memory of the least used idle instance.
+    /// Memory of the least used idle instance that may be given up.
     pub(crate) fn idle_memory(&self) -> Option<u64> {
-        self.lock().idle.first().map(|idle| idle.live.instance.memory())
+        let state = self.lock();
+        let first = state.idle.first().filter(|idle| !idle.is_provisioned());
+        first.map(|idle| idle.live.instance.memory())
     }
 
-    /// Takes the least used idle instance, to make room for another function.
+    /// Takes the least used idle instance, to make room for another function; never a provisioned one.
     pub(crate) fn evict(&self) -> Option<Live> {
         let mut state = self.lock();
-        if state.idle.is_empty() {
+        if state.on_demand() == 0 {
             None
         } else {
             Some(state.idle.remove(0).live)

@@ -29,7 +29,7 @@ impl Target {
 impl Engine {
     /// Finds what an invocation names; for an alias with weights a version is drawn.
     pub async fn resolve(&self, invocation: &Invocation) -> Result<Target, Error> {
-        self.see_last_commit(invocation).await;
+        self.see_last_commit(invocation.deadline).await;
         let qualifier = invocation.qualifier.as_ref().map(ToString::to_string);
         let arn = function_arn(
             &self.inner.config.region,
@@ -53,16 +53,16 @@ impl Engine {
         }
         Ok(Target {
             version: Arc::clone(version),
-            gate: Arc::clone(&entry.gate),
+            gate: entry.gate_of(number),
             arn,
         })
     }
 
     /// What anybody can have read in the store before this call is in the picture after it.
-    async fn see_last_commit(&self, invocation: &Invocation) {
+    pub(crate) async fn see_last_commit(&self, until: Instant) {
         let store = &self.inner.parts.store;
         let mut seen = self.inner.snapshot.seen();
-        while self.inner.snapshot.seen_now() < store.last_change() && Instant::now() < invocation.deadline {
+        while self.inner.snapshot.seen_now() < store.last_change() && Instant::now() < until {
             let committed = store.last_change();
             // Not for ever: a commit that fails takes its number back.
             let caught_up = seen.wait_for(|seq| *seq >= committed);

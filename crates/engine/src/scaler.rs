@@ -51,6 +51,16 @@ impl Engine {
             version.habit.given_up(now, limit);
             self.stop_instance(instance);
         }
+        // What is provisioned no longer goes at once, as soon as it is idle.
+        let surplus = version.provision.surplus();
+        if surplus > 0 {
+            for instance in version.pool.surplus(surplus) {
+                self.stop_instance(instance);
+            }
+            for left in version.crowd.surplus(surplus) {
+                self.stop_shared(left);
+            }
+        }
         for left in version.crowd.expired(limit, version.wanted_ready()) {
             version.habit.given_up(now, limit);
             self.stop_shared(left);
@@ -63,6 +73,7 @@ impl Engine {
     /// Starts what is missing of the instances that are to be kept ready.
     fn keep_ready(&self) {
         for version in self.inner.snapshot.kept_ready() {
+            self.provision(&version);
             let there = version.instances.load(Ordering::Relaxed);
             for _ in there..version.wanted_ready() {
                 // Two by two of one version: what serves calls goes first. And nothing is given up for it: two versions
@@ -72,10 +83,10 @@ impl Engine {
                 }
                 if version.version.config.shares_instances() {
                     version.crowd.starting();
-                    self.start_shared(&version);
+                    self.start_shared(&version, None);
                 } else {
                     version.pool.starting();
-                    self.start_instance(&version);
+                    self.start_instance(&version, None);
                 }
             }
         }
@@ -98,6 +109,9 @@ impl Engine {
 
     /// A version that is no longer served: idle instances stop now, busy ones when they are given back.
     pub(crate) fn retire(&self, version: &Arc<VersionEntry>) {
+        if let Some(before) = version.provision.want(0, false) {
+            self.provision(&before);
+        }
         for instance in version.pool.close() {
             self.stop_instance(instance);
         }
@@ -108,7 +122,7 @@ impl Engine {
 }
 
 /// Whether the host has less memory available than `reserve`, a share in thousandths. Unknown counts as no.
-fn short_of_memory(reserve: u32) -> bool {
+pub(crate) fn short_of_memory(reserve: u32) -> bool {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let number = |name: &str| -> Option<u64> {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;

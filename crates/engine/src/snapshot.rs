@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use flint_model::config::{Mode, NetworkMode};
 use flint_model::runtime::{Family, RuntimeId};
 use flint_model::version::{LastUpdate, State};
-use flint_model::{AccountId, Alias, Function, FunctionId, Version, VersionNumber};
+use flint_model::{AccountId, Alias, Function, FunctionId, Provisioned, Version, VersionNumber};
 use flint_runtime::{LaunchClass, LaunchSpec};
 use flint_store::FunctionRow;
 use flint_telemetry::FunctionMetrics;
@@ -24,6 +24,7 @@ use crate::admission::Gate;
 use crate::crowd::Crowd;
 use crate::habit::Habit;
 use crate::pool::Pool;
+use crate::provisioned::{self, Provision};
 
 /// A version that can be run, with its instances.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(crate) struct VersionEntry {
     pub(crate) habit: Habit,
     /// Instances to be kept ready: aliases come and go while the version stays.
     ready: AtomicUsize,
+    /// Instances that are kept ready apart from the others.
+    pub(crate) provision: Arc<Provision>,
     /// Of versions with a limit to their calls per second.
     pub(crate) rate: Option<DefaultDirectRateLimiter>,
     /// Made at the first invocation: most versions of a large store are never run.
@@ -79,7 +82,11 @@ pub(crate) struct FunctionEntry {
     pub(crate) function: Function,
     pub(crate) versions: BTreeMap<VersionNumber, Arc<VersionEntry>>,
     pub(crate) aliases: Vec<Alias>,
+    /// What is provisioned, by qualifier.
+    pub(crate) provisioned: Vec<Provisioned>,
     pub(crate) gate: Arc<Gate>,
+    /// Of the provisioned versions.
+    pub(crate) provisioned_gates: BTreeMap<VersionNumber, Arc<Gate>>,
 }
 
 #[derive(Debug, Default)]
@@ -157,7 +164,10 @@ impl Snapshot {
         let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
         let versions = maps.by_name.values().flat_map(|entry| entry.versions.values());
         versions
-            .filter(|entry| entry.wanted_ready() > 0 && entry.version.state == State::Active)
+            .filter(|entry| {
+                (entry.wanted_ready() > 0 || entry.provision.is_wanted())
+                    && entry.version.state == State::Active
+            })
             .cloned()
             .collect()
     }
@@ -196,7 +206,8 @@ impl Snapshot {
         let old = self
             .get(&key.0, &key.1)
             .filter(|old| old.function.id == row.function.id);
-        let gate = self.gate(&row.function, old.as_deref());
+        let gate = self.gate(&row, old.as_deref());
+        let provisioned_gates = provisioned::gates(&row, old.as_deref());
         let versions: BTreeMap<_, _> = row
             .versions
             .into_iter()
@@ -210,20 +221,16 @@ impl Snapshot {
             function: row.function,
             versions,
             aliases: row.aliases,
+            provisioned: row.provisioned,
             gate,
+            provisioned_gates,
         });
+        provisioned::share_out(&entry, old.as_deref());
         let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
         maps.by_id.insert(entry.function.id.clone(), key.clone());
         let replaced = maps.by_name.insert(key, Arc::clone(&entry));
-        let before = replaced
-            .as_ref()
-            .and_then(|old| old.function.reserved_concurrency);
-        self.share_out(
-            &mut maps,
-            &entry.function.tenant,
-            before,
-            entry.function.reserved_concurrency,
-        );
+        let before = replaced.as_ref().map_or(0, |old| old.claim());
+        self.share_out(&mut maps, &entry.function.tenant, before, entry.claim());
         let gone = replaced
             .map(|old| no_longer_served(&old, &entry))
             .unwrap_or_default();
@@ -243,22 +250,23 @@ impl Snapshot {
             .get(&key)
             .is_some_and(|entry| entry.function.id == *id);
         let removed = if mine { maps.by_name.remove(&key) } else { None };
-        let before = removed
-            .as_ref()
-            .and_then(|entry| entry.function.reserved_concurrency);
-        self.share_out(&mut maps, &key.0, before, None);
+        let before = removed.as_ref().map_or(0, |entry| entry.claim());
+        self.share_out(&mut maps, &key.0, before, 0);
         removed
             .map(|entry| entry.versions.values().cloned().collect())
             .unwrap_or_default()
     }
 
-    fn gate(&self, function: &Function, old: Option<&FunctionEntry>) -> Arc<Gate> {
+    fn gate(&self, row: &FunctionRow, old: Option<&FunctionEntry>) -> Arc<Gate> {
+        let function = &row.function;
         let Some(reserved) = function.reserved_concurrency else {
             let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
             let account = maps.accounts.entry(function.tenant.clone());
             let whole = self.account_concurrency;
             return Arc::clone(&account.or_insert_with(|| (Arc::new(Gate::account(whole)), 0)).0);
         };
+        // What is provisioned is set apart for its versions.
+        let reserved = reserved.saturating_sub(provisioned::total(&row.provisioned));
         match old.filter(|old| old.gate.is_reserved()) {
             Some(old) => {
                 old.gate.set_limit(reserved);
@@ -268,15 +276,14 @@ impl Snapshot {
         }
     }
 
-    /// What no function of the tenant has reserved is the account's: a function's reservation changes from `before` to `now`.
-    fn share_out(&self, maps: &mut Maps, tenant: &AccountId, before: Option<u32>, now: Option<u32>) {
+    /// What no function of the tenant has reserved or provisioned is the account's: a function's part changes from `before` to
+    /// `now`.
+    fn share_out(&self, maps: &mut Maps, tenant: &AccountId, before: u32, now: u32) {
         let whole = self.account_concurrency;
         let account = maps.accounts.entry(tenant.clone());
         let (gate, reserved) = account.or_insert_with(|| (Arc::new(Gate::account(whole)), 0));
         if before != now {
-            *reserved = reserved
-                .saturating_sub(before.unwrap_or(0))
-                .saturating_add(now.unwrap_or(0));
+            *reserved = reserved.saturating_sub(before).saturating_add(now);
             gate.set_limit(whole.saturating_sub(*reserved));
         }
     }
@@ -310,6 +317,7 @@ fn carry_over(known: Option<&Arc<VersionEntry>>, version: Version, function: &Fu
         instances: Arc::default(),
         habit: Habit::default(),
         ready: AtomicUsize::new(0),
+        provision: Arc::default(),
         rate,
         spec: OnceLock::new(),
         metrics: OnceLock::new(),
@@ -363,6 +371,9 @@ impl Engine {
         }
         for version in gone {
             self.retire(&version);
+        }
+        for version in entry.versions.values() {
+            self.provision(version);
         }
         self.inner.stock.look();
     }

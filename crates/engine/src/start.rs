@@ -13,6 +13,7 @@ use flint_runtime::{
 use flint_sandbox::spec::{Limits, Network};
 
 use crate::pool::{Counted, Grant, Handed, Live, StartFailed};
+use crate::provisioned::Slot;
 use crate::snapshot::{Launch, VersionEntry};
 use crate::{Engine, Error};
 
@@ -29,19 +30,39 @@ impl Drop for Starting {
 }
 
 impl Engine {
-    /// Starts one instance in the background; its pool hands it to whoever waits first.
-    pub(crate) fn start_instance(&self, version: &Arc<VersionEntry>) {
+    /// Starts one instance in the background; its pool hands it to whoever waits first. With a slot it is a provisioned one,
+    /// and the next that is missing is started after it.
+    pub(crate) fn start_instance(&self, version: &Arc<VersionEntry>, slot: Option<Slot>) {
         let (engine, version) = (self.clone(), Arc::clone(version));
+        let provisioned = slot.is_some();
         // Counted from here, so that starts under way are seen by whoever makes room for the next.
-        let counted = Counted::new(&self.inner.live, &version.instances, &self.inner.parts.metrics);
+        let counted = self.counted(&version, slot);
         let busy = self.starting();
         self.inner.tasks.spawn(async move {
             let grant = engine.launch(&version, counted).await;
             drop(busy);
+            if let Err(failed) = &grant
+                && provisioned
+            {
+                engine.provision_failed(&version, failed);
+            }
             if let Some(unwanted) = version.pool.started(grant) {
                 engine.discard(unwanted);
             }
+            if provisioned {
+                engine.provision(&version);
+            }
         });
+    }
+
+    /// Counts an instance of a version.
+    pub(crate) fn counted(&self, version: &VersionEntry, slot: Option<Slot>) -> Counted {
+        Counted::new(
+            &self.inner.live,
+            &version.instances,
+            &self.inner.parts.metrics,
+            slot,
+        )
     }
 
     /// Notes that a request waits for a start, until dropped.
@@ -61,6 +82,7 @@ impl Engine {
             .map_err(|error| platform(&error))?;
         self.check_mounts(&spec).await.map_err(|error| platform(&error))?;
         let warm = class.as_ref().ok().and_then(|class| self.take_warm(class));
+        let spec = as_counted(spec, &counted);
         let parts = &self.inner.parts;
         let stream = log_stream_name(&version.version.number.to_string());
         let launched = Instance::launch(&parts.launcher, &parts.runtime, &spec, stream, warm).await;
@@ -93,7 +115,7 @@ impl Engine {
 
     /// Puts an instance back to work, or away when its version is gone.
     pub(crate) fn give_back(&self, version: &Arc<VersionEntry>, live: Live) {
-        if self.gives_way(version) {
+        if !live.counted.is_provisioned() && self.gives_way(version) {
             self.give_way(version, live);
             return;
         }
@@ -103,7 +125,8 @@ impl Engine {
     }
 
     /// Destroys an instance in the background.
-    pub(crate) fn discard(&self, live: Live) {
+    pub(crate) fn discard(&self, mut live: Live) {
+        live.counted.leave();
         let engine = self.clone();
         self.inner.tasks.spawn(async move {
             let Live { instance, counted } = live;
@@ -114,7 +137,8 @@ impl Engine {
     }
 
     /// Stops an idle instance in good order, in the background.
-    pub(crate) fn stop_instance(&self, live: Live) {
+    pub(crate) fn stop_instance(&self, mut live: Live) {
+        live.counted.leave();
         let (engine, grace) = (self.clone(), self.inner.config.stop_grace);
         self.inner.tasks.spawn(async move {
             let Live { instance, counted } = live;
@@ -204,6 +228,7 @@ impl Engine {
             concurrency: config.instance_concurrency(),
             environment: config.environment.clone().unwrap_or_default(),
             credentials: temporary_credentials(),
+            provisioned: false,
             region,
         }
     }
@@ -221,12 +246,25 @@ impl Engine {
     }
 }
 
-fn granted(launched: Result<Launched, RuntimeError>, counted: Counted) -> Grant {
+/// What a provisioned instance is started from: it is told that it is one.
+pub(crate) fn as_counted(spec: Arc<LaunchSpec>, counted: &Counted) -> Arc<LaunchSpec> {
+    if !counted.is_provisioned() {
+        return spec;
+    }
+    let mut spec = Arc::unwrap_or_clone(spec);
+    spec.facts.provisioned = true;
+    Arc::new(spec)
+}
+
+fn granted(launched: Result<Launched, RuntimeError>, mut counted: Counted) -> Grant {
     match launched {
-        Ok(Launched::Ready(instance)) => Ok(Handed {
-            live: Live { instance, counted },
-            fresh: true,
-        }),
+        Ok(Launched::Ready(instance)) => {
+            counted.ready();
+            Ok(Handed {
+                live: Live { instance, counted },
+                fresh: true,
+            })
+        }
         Ok(Launched::Failed {
             failure,
             log,

@@ -60,10 +60,10 @@ impl Engine {
             }
             if version.pool.lacks_start() {
                 version.pool.starting();
-                self.start_instance(&version);
+                self.start_instance(&version, None);
             } else {
                 version.crowd.starting();
-                self.start_shared(&version);
+                self.start_shared(&version, None);
             }
         }
     }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::crowd::{Found, Left, Place, Taken};
 use crate::dispatch::Leave;
 use crate::pool::{Counted, StartFailed};
+use crate::provisioned::Slot;
 use crate::resolve::Target;
 use crate::settle::{self, Facts};
 use crate::snapshot::{Launch, VersionEntry};
@@ -103,7 +104,7 @@ impl Engine {
         };
         if start {
             if self.make_room().is_ok() {
-                self.start_shared(version);
+                self.start_shared(version, None);
             } else {
                 version.crowd.start_refused();
                 return self.wait_for_room(version, place, deadline).await;
@@ -116,17 +117,26 @@ impl Engine {
         }
     }
 
-    /// Starts one instance of a web version in the background.
-    pub(crate) fn start_shared(&self, version: &Arc<VersionEntry>) {
+    /// Starts one instance of a web version in the background; with a slot it is a provisioned one.
+    pub(crate) fn start_shared(&self, version: &Arc<VersionEntry>, slot: Option<Slot>) {
         let (engine, version) = (self.clone(), Arc::clone(version));
-        let counted = Counted::new(&self.inner.live, &version.instances, &self.inner.parts.metrics);
+        let provisioned = slot.is_some();
+        let counted = self.counted(&version, slot);
         let busy = self.starting();
         self.inner.tasks.spawn(async move {
             let started = engine.launch_shared(&version, counted).await;
             drop(busy);
+            if let Err(failed) = &started
+                && provisioned
+            {
+                engine.provision_failed(&version, failed);
+            }
             let each = version.version.config.instance_concurrency();
             if let Some(unwanted) = version.crowd.started(started, each) {
                 engine.stop_shared(unwanted);
+            }
+            if provisioned {
+                engine.provision(&version);
             }
         });
     }
@@ -134,7 +144,7 @@ impl Engine {
     async fn launch_shared(
         &self,
         version: &Arc<VersionEntry>,
-        counted: Counted,
+        mut counted: Counted,
     ) -> Result<(Box<Shared>, Counted), StartFailed> {
         let platform = |text: String, code| StartFailed::Platform { text, code };
         let launch = self.launch_spec(version).await;
@@ -142,6 +152,7 @@ impl Engine {
         let shown = self.check_mounts(&spec).await;
         shown.map_err(|error| platform(error.to_string(), error.code()))?;
         let warm = class.as_ref().ok().and_then(|class| self.take_warm(class));
+        let spec = crate::start::as_counted(spec, &counted);
         let parts = &self.inner.parts;
         let stream = crate::start::log_stream_name(&version.version.number.to_string());
         let (printed, lines) = mpsc::channel(64);
@@ -150,6 +161,7 @@ impl Engine {
         match launched {
             Ok(Launched::Ready(shared)) => {
                 shared.slow_down(&spec);
+                counted.ready();
                 Ok((shared, counted))
             }
             Ok(Launched::Failed {
@@ -188,7 +200,8 @@ impl Engine {
     }
 
     /// Stops an instance without calls in good order, in the background.
-    pub(crate) fn stop_shared(&self, left: Left) {
+    pub(crate) fn stop_shared(&self, mut left: Left) {
+        left.counted.leave();
         let (engine, grace) = (self.clone(), self.inner.config.stop_grace);
         self.inner.tasks.spawn(async move {
             let Left { shared, counted } = left;

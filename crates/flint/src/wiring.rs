@@ -93,6 +93,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
         catalog,
         launcher: launcher.clone(),
         logs,
+        provisioning: engine.provisioning(),
         images,
         registries: settings.registries.clone(),
         data_dir: settings.data_dir.clone(),

@@ -58,6 +58,8 @@ codes! {
     Conflict = 2002, "ResourceConflictException", 409, true;
     /// The revision given is not the latest.
     PreconditionFailed = 2003, "PreconditionFailedException", 412, false;
+    /// No provisioned concurrency is set for the version or alias.
+    NotProvisioned = 2007, "ProvisionedConcurrencyConfigNotFoundException", 404, false;
     /// The store could not be read or written.
     Store = 2004, "ServiceException", 500, true;
     /// A limit of the account on stored things is reached.

@@ -86,7 +86,12 @@ fn of_lambda(facts: &FunctionFacts, log_stream: &str) -> Vec<(String, String)> {
     set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &facts.memory_mb.to_string());
     set("AWS_LAMBDA_LOG_GROUP_NAME", &facts.log_group);
     set("AWS_LAMBDA_LOG_STREAM_NAME", log_stream);
-    set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+    let kind = if facts.provisioned {
+        "provisioned-concurrency"
+    } else {
+        "on-demand"
+    };
+    set("AWS_LAMBDA_INITIALIZATION_TYPE", kind);
     set("AWS_LAMBDA_RUNTIME_API", RUNTIME_API);
     set("AWS_REGION", &facts.region);
     set("AWS_DEFAULT_REGION", &facts.region);

@@ -47,6 +47,8 @@ pub struct FunctionFacts {
     pub environment: BTreeMap<String, String>,
     /// Temporary credentials of the instance, by variable name.
     pub credentials: Vec<(String, String)>,
+    /// It is started before it is asked for (provisioned concurrency).
+    pub provisioned: bool,
 }
 
 /// Everything needed to start instances of one version.

@@ -4,7 +4,7 @@ use flint_model::alias::Weights;
 use flint_model::{AccountId, Alias, Function, RevisionId, VersionNumber};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{Error, Result, Store, changes, function, version};
+use crate::{Error, Result, Store, changes, function, provisioned, version};
 
 /// What a new alias starts with.
 #[derive(Debug)]
@@ -176,13 +176,14 @@ impl Store {
             alias.description = update.description.unwrap_or(alias.description);
             alias.revision = RevisionId::generate();
             check_targets(connection, &function, &alias)?;
+            provisioned::check_moved(connection, &function, &alias)?;
             put(connection, &function, &alias)?;
             Ok((function, alias))
         })
         .await
     }
 
-    /// Deletes an alias; says whether there was one.
+    /// Deletes an alias with what is provisioned for it; says whether there was one.
     pub async fn delete_alias(&self, tenant: AccountId, function: String, name: String) -> Result<bool> {
         self.write(move |connection| {
             let function = function::by_name(connection, &tenant, &function)?;
@@ -194,6 +195,7 @@ impl Store {
             });
             let existed = row.optional()?.is_some();
             if existed {
+                provisioned::remove(connection, &function, &name)?;
                 changes::record_function(connection, &tenant, &function.id)?;
             }
             Ok(existed)

@@ -64,6 +64,41 @@ pub enum Error {
         /// What must stay unreserved.
         minimum: u32,
     },
+    /// What is reserved for the function is less than what is provisioned of it.
+    #[error("{reserved} reserved is less than the {provisioned} provisioned; provision less first")]
+    ReservedBelowProvisioned {
+        /// What was to be reserved.
+        reserved: u32,
+        /// What is provisioned for all its versions and aliases.
+        provisioned: u64,
+    },
+    /// More would be provisioned than is reserved for the function.
+    #[error("more would be provisioned than the {reserved} reserved for the function; reserve more first")]
+    ProvisionedAboveReserved {
+        /// What is reserved.
+        reserved: u32,
+    },
+    /// What is to be provisioned would leave too little unreserved.
+    #[error("this would leave less than {minimum} of the account's concurrency unreserved")]
+    ProvisionTooLarge {
+        /// What must stay unreserved.
+        minimum: u32,
+    },
+    /// `$LATEST`, or an alias that leads to it, has nothing provisioned.
+    #[error("$LATEST cannot be provisioned; publish a version")]
+    LatestProvisioned,
+    /// An alias that divides its calls is provisioned as it was before.
+    #[error("an alias with weights cannot be provisioned; take the weights away first")]
+    WeightsProvisioned,
+    /// The version has provisioned concurrency already, of its own or by another alias.
+    #[error("the version of this alias is provisioned already; delete that first")]
+    VersionProvisioned,
+    /// An alias that leads to the version has provisioned concurrency.
+    #[error("an alias that leads to this version is provisioned; delete that first")]
+    AliasProvisioned,
+    /// Nothing is provisioned for the qualifier.
+    #[error("nothing is provisioned for {0}; list what is")]
+    NotProvisioned(String),
     /// More tags than a function may have.
     #[error("a function has at most {limit} tags; remove some first")]
     TooManyTags {
@@ -201,12 +236,20 @@ impl Error {
             | Self::AliasExists(_)
             | Self::UpdateInProgress
             | Self::StillPending
+            | Self::VersionProvisioned
+            | Self::AliasProvisioned
             | Self::VersionInUse { .. } => Code::Conflict,
+            Self::NotProvisioned(_) => Code::NotProvisioned,
             Self::RevisionMismatch | Self::PolicyRevisionMismatch => Code::PreconditionFailed,
             Self::LatestShared
             | Self::SharedWithItself(_)
             | Self::CodeMismatch { .. }
             | Self::ReservationTooLarge { .. }
+            | Self::ReservedBelowProvisioned { .. }
+            | Self::ProvisionedAboveReserved { .. }
+            | Self::ProvisionTooLarge { .. }
+            | Self::LatestProvisioned
+            | Self::WeightsProvisioned
             | Self::TooManyTags { .. } => Code::InvalidParameter,
             Self::BadPackage(_) | Self::UnzippedTooLarge { .. } => Code::BadPackage,
             Self::BadArtefact(_) => Code::BadArtefact,

@@ -9,7 +9,7 @@ use flint_model::{
 };
 use rusqlite::{Connection, Row, params};
 
-use crate::{Error, Result, Store, changes, version};
+use crate::{Error, Result, Store, changes, provisioned, version};
 
 /// What a new function starts with. It starts `Pending`; `settle_version` makes it `Active`.
 #[derive(Debug, Clone)]
@@ -196,7 +196,14 @@ impl Store {
     ) -> Result<Function> {
         self.write(move |connection| {
             let mut function = by_name(connection, &tenant, &name)?;
-            let others = reserved_by_others(connection, &function)?;
+            let own = provisioned::total(connection, &function)?;
+            if let Some(reserved) = reserved.filter(|reserved| u64::from(*reserved) < own) {
+                return Err(Error::ReservedBelowProvisioned {
+                    reserved,
+                    provisioned: own,
+                });
+            }
+            let others = claimed_by_others(connection, &function)?;
             let room = account_limit.saturating_sub(limits::UNRESERVED_CONCURRENCY);
             if u64::from(reserved.unwrap_or(0)) + others > u64::from(room) && reserved.unwrap_or(0) > 0 {
                 return Err(Error::ReservationTooLarge {
@@ -269,9 +276,12 @@ fn create(connection: &Connection, new: NewFunction) -> Result<(Function, Versio
     Ok((function, latest))
 }
 
-fn reserved_by_others(connection: &Connection, function: &Function) -> Result<u64> {
+/// What the other functions of the tenant take of its concurrency: what is reserved for each, else what it has provisioned.
+pub(crate) fn claimed_by_others(connection: &Connection, function: &Function) -> Result<u64> {
     let mut query = connection.prepare_cached(
-        "SELECT COALESCE(SUM(reserved_concurrency), 0) FROM functions WHERE tenant = $1 AND id <> $2",
+        "SELECT COALESCE(SUM(COALESCE(f.reserved_concurrency,
+             (SELECT SUM(p.requested) FROM provisioned_concurrency p WHERE p.tenant = f.tenant AND p.function_id = f.id), 0)), 0)
+         FROM functions f WHERE f.tenant = $1 AND f.id <> $2",
     )?;
     Ok(query
         .query_row(params![function.tenant.as_str(), function.id.as_str()], |row| {
@@ -281,6 +291,6 @@ fn reserved_by_others(connection: &Connection, function: &Function) -> Result<u6
 }
 
 /// SQLite has signed integers only; counts and sums are never negative.
-fn unsigned(value: i64) -> u64 {
+pub(crate) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }

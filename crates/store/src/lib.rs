@@ -12,6 +12,7 @@ mod function;
 mod image;
 mod layer;
 pub mod package;
+mod provisioned;
 mod queue_writer;
 mod recursion;
 mod registered;

@@ -52,6 +52,12 @@ CREATE TABLE version_uses (
     PRIMARY KEY (tenant, function_id, number, kind, key),
     FOREIGN KEY (tenant, function_id, number) REFERENCES versions (tenant, function_id, number) ON DELETE CASCADE);
 CREATE INDEX version_uses_by_key ON version_uses (tenant, kind, key);
+", "
+CREATE TABLE provisioned_concurrency (
+    tenant TEXT NOT NULL, function_id TEXT NOT NULL, qualifier TEXT NOT NULL, requested INTEGER NOT NULL,
+    modified_ms INTEGER NOT NULL,
+    PRIMARY KEY (tenant, function_id, qualifier),
+    FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
 "];
 
 /// The oldest schema whose release can still work with what this one leaves behind (decision 002). Raised only by a step

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use flint_model::{AccountId, Alias, Function, FunctionId, Version};
+use flint_model::{AccountId, Alias, Function, FunctionId, Provisioned, Version};
 use rusqlite::{Connection, params};
 
 use crate::package::Keep;
-use crate::{Result, Store, alias, function, version};
+use crate::{Result, Store, alias, function, provisioned, version};
 
 /// What must stay on the disk.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +26,8 @@ pub struct FunctionRow {
     pub versions: Vec<Version>,
     /// By name.
     pub aliases: Vec<Alias>,
+    /// By qualifier.
+    pub provisioned: Vec<Provisioned>,
 }
 
 pub(crate) fn load(
@@ -43,10 +45,12 @@ pub(crate) fn load(
     let function = function::from_row(row)?;
     let versions = version::list(connection, &function, 0, i64::MAX)?;
     let aliases = alias::list(connection, &function, "", i64::MAX)?;
+    let provisioned = provisioned::list(connection, &function, "", i64::MAX)?;
     Ok(Some(FunctionRow {
         function,
         versions,
         aliases,
+        provisioned,
     }))
 }
 

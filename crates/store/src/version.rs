@@ -252,7 +252,7 @@ impl Store {
         .await
     }
 
-    /// Deletes one published version, unless an alias points to it.
+    /// Deletes one published version with what is provisioned for it, unless an alias points to it.
     pub async fn delete_version(&self, tenant: AccountId, name: String, number: VersionNumber) -> Result<()> {
         self.write(move |connection| {
             let function = function::by_name(connection, &tenant, &name)?;
@@ -272,6 +272,7 @@ impl Store {
                     "DELETE FROM versions WHERE tenant = $1 AND function_id = $2 AND number = $3",
                 )?
                 .execute(params![tenant.as_str(), function.id.as_str(), number.as_key()])?;
+            crate::provisioned::remove(connection, &function, &number.to_string())?;
             changes::record_function(connection, &tenant, &function.id)
         })
         .await

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use flint_model::config::{LoggingConfig, PackageType};
 use flint_model::runtime::RuntimeId;
 use flint_model::version::{LastUpdate, State};
-use flint_model::{AccountId, CodeRef, RevisionId, VersionConfig, VersionNumber};
+use flint_model::{AccountId, CodeRef, Qualifier, RevisionId, VersionConfig, VersionNumber};
 use flint_store::{
     AliasUpdate, ChangeLatest, Config, Error, NewAlias, NewFunction, Publish, Settled, Store, UpdateLatest,
 };
@@ -479,4 +479,106 @@ async fn all_versions_are_listed_page_by_page() {
         after = Some((function.name.clone(), version.number));
     }
     assert_eq!(seen, ["a:$LATEST", "a:1", "b:$LATEST", "b:1"]);
+}
+
+/// A store with an active function `f`, its version 1 and an alias `live` to that.
+async fn with_live(folder: &std::path::Path) -> Store {
+    let store = Store::open(&Config::new(folder)).unwrap();
+    active(&store, "f").await;
+    store.publish_version(publish("f")).await.unwrap();
+    lead_live(&store).await;
+    store
+}
+
+async fn lead_live(store: &Store) {
+    let live = NewAlias {
+        name: "live".into(),
+        version: VersionNumber::Number(1),
+        weights: flint_model::alias::Weights::default(),
+        description: String::new(),
+    };
+    store.create_alias(tenant(), "f".into(), live).await.unwrap();
+}
+
+async fn provision(
+    store: &Store,
+    qualifier: &str,
+    requested: u32,
+) -> Result<flint_model::Provisioned, Error> {
+    let qualifier = Qualifier::parse(qualifier).unwrap();
+    store
+        .provision(tenant(), "f".into(), qualifier, requested, 1_000, 7)
+        .await
+}
+
+#[tokio::test]
+async fn what_is_provisioned_stays_within_what_is_reserved_or_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_live(folder.path()).await;
+    let latest = provision(&store, "$LATEST", 1).await;
+    assert!(matches!(latest, Err(Error::LatestProvisioned)));
+    let much = provision(&store, "1", 901).await;
+    assert!(matches!(much, Err(Error::ProvisionTooLarge { minimum: 100 })));
+    provision(&store, "1", 900).await.unwrap();
+    // Nothing is left for another function, and a reservation is no smaller than what is provisioned.
+    active(&store, "g").await;
+    let reserve = |name: &str, number| store.reserve_concurrency(tenant(), name.into(), number, 1_000);
+    let none_left = reserve("g", Some(1)).await;
+    assert!(matches!(none_left, Err(Error::ReservationTooLarge { .. })));
+    let less = reserve("f", Some(899)).await;
+    assert!(matches!(
+        less,
+        Err(Error::ReservedBelowProvisioned {
+            reserved: 899,
+            provisioned: 900
+        })
+    ));
+    provision(&store, "1", 2).await.unwrap();
+    reserve("f", Some(2)).await.unwrap();
+    let more = provision(&store, "1", 3).await;
+    assert!(matches!(
+        more,
+        Err(Error::ProvisionedAboveReserved { reserved: 2 })
+    ));
+    drop(store);
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    let (_, rows) = store.load_all().await.unwrap();
+    let row = rows.iter().find(|row| row.function.name == "f").unwrap();
+    let found: Vec<_> = row
+        .provisioned
+        .iter()
+        .map(|it| (it.qualifier.as_str(), it.requested, it.modified_ms))
+        .collect();
+    assert_eq!(found, [("1", 2, 7)], "it comes back whole");
+}
+
+#[tokio::test]
+async fn a_version_is_provisioned_once_and_it_goes_with_its_version_or_alias() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_live(folder.path()).await;
+    let (one, live) = (
+        Qualifier::Version(VersionNumber::Number(1)),
+        Qualifier::Alias("live".into()),
+    );
+    provision(&store, "1", 2).await.unwrap();
+    let twice = provision(&store, "live", 1).await;
+    assert!(matches!(twice, Err(Error::VersionProvisioned)));
+    store.unprovision(tenant(), "f".into(), one).await.unwrap();
+    provision(&store, "live", 1).await.unwrap();
+    let twice = provision(&store, "1", 1).await;
+    assert!(matches!(twice, Err(Error::AliasProvisioned)));
+    let remove = || store.delete_alias(tenant(), "f".into(), "live".into());
+    remove().await.unwrap();
+    // An alias of the same name inherits nothing.
+    lead_live(&store).await;
+    let gone = store.provisioned(tenant(), "f".into(), live).await;
+    assert!(matches!(gone, Err(Error::NotProvisioned(_))));
+    remove().await.unwrap();
+    provision(&store, "1", 1).await.unwrap();
+    store
+        .delete_version(tenant(), "f".into(), VersionNumber::Number(1))
+        .await
+        .unwrap();
+    let listed = store.list_provisioned(tenant(), "f".into(), None, 10).await;
+    assert_eq!(listed.unwrap(), []);
 }

@@ -118,7 +118,7 @@ fn load_until_killed(server: &mut Server, ledger: &Mutex<Vec<String>>, round: us
     })
 }
 
-fn is_running(pid: u32) -> bool {
+pub(crate) fn is_running(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     !status.is_empty() && !status.contains("State:\tZ")
 }

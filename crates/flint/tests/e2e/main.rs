@@ -11,6 +11,7 @@ mod locale;
 mod misbehaviour;
 mod ordinary;
 mod outcomes;
+mod provisioned;
 mod shown;
 mod warm;
 mod web;
