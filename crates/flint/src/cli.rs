@@ -12,6 +12,7 @@ mod invoke;
 mod language;
 mod layer;
 mod log;
+mod provisioned;
 mod reference;
 mod runtime;
 mod serve;

@@ -11,9 +11,9 @@ use flint_api::settings::{Environment, Variables};
 use super::deploy::{environment, path, project, wait};
 use super::failure::{Exit, Failure, Result};
 use super::language::Message;
-use super::pair;
 use super::server::{Server, encode};
-use super::terminal::{Rows, Terminal};
+use super::terminal::{Format, Rows, Terminal};
+use super::{pair, provisioned};
 
 /// Verbs of `flint fn`.
 #[derive(Debug, clap::Subcommand)]
@@ -22,6 +22,7 @@ pub(crate) enum Verb {
     #[command(alias = "ls")]
     List,
     /// Show a function.
+    #[command(alias = "show")]
     Get {
         /// Function.
         name: String,
@@ -36,6 +37,8 @@ pub(crate) enum Verb {
     Config(Config),
     /// Show or change the environment variables of $LATEST.
     Env(Env),
+    /// Keep instances of a version or alias ready; show what is kept.
+    Provision(provisioned::Args),
 }
 
 /// Flags of `flint fn config`.
@@ -81,7 +84,18 @@ pub(crate) fn run(verb: Verb, server: &Server, terminal: Terminal) -> Result<Exi
         Verb::List => list(server, terminal)?,
         Verb::Get { name } => {
             let found: GetFunctionResponse = server.aws("GET", &path(&name, ""), &())?;
-            terminal.show(&found, || vec![name], || members(&found.configuration))?;
+            let provisioned = match terminal.format {
+                Format::Table => provisioned::summary(server, &name)?,
+                _ => String::new(),
+            };
+            let shown = || {
+                let mut shown = members(&found.configuration);
+                if !provisioned.is_empty() {
+                    shown.rows.push(vec!["provisioned".to_owned(), provisioned]);
+                }
+                shown
+            };
+            terminal.show(&found, || vec![name], shown)?;
         }
         Verb::Delete { name } => {
             terminal.confirm(Message::AskDeleteFunction.with("name", &name))?;
@@ -90,6 +104,7 @@ pub(crate) fn run(verb: Verb, server: &Server, terminal: Terminal) -> Result<Exi
         }
         Verb::Config(args) => config(args, server, terminal)?,
         Verb::Env(args) => env(&args, server, terminal)?,
+        Verb::Provision(args) => provisioned::run(args, server, terminal)?,
     }
     Ok(Exit::Good)
 }

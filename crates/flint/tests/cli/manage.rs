@@ -82,3 +82,38 @@ fn deleting_asks_and_without_a_terminal_refuses() {
     let ran = server.run(&["invoke", "f"]);
     assert_eq!(ran.code, 3);
 }
+
+#[test]
+fn instances_are_provisioned_shown_and_let_go() {
+    let server = Server::start();
+    let folder = project(&[("app.py", "def handler(event, context):\n    return 1\n")]);
+    server.good(&["deploy", at(&folder), "--name", "f"]);
+    assert_eq!(server.good(&["fn", "provision", "f", "-o", "name"]), "");
+    let whole = server.run(&["fn", "provision", "f", "2"]);
+    assert!(
+        whole.code == 2 && whole.err.contains("NAME:ALIAS") && whole.err.contains("hint: "),
+        "{whole:?}"
+    );
+    let made = server.good(&["fn", "provision", "f:live", "2"]);
+    assert!(made.contains("live       2"), "{made}");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !server
+        .good(&["fn", "show", "f"])
+        .contains("provisioned  live: 2 of 2, READY")
+    {
+        assert!(
+            std::time::Instant::now() < until,
+            "{}",
+            server.good(&["fn", "show", "f"])
+        );
+    }
+    assert_eq!(
+        server.good(&["fn", "provision", "f:live", "-o", "name"]),
+        "live\n"
+    );
+    assert!(server.run(&["fn", "provision", "f:live", "--off"]).code == 0);
+    assert_eq!(server.good(&["fn", "provision", "f", "-o", "name"]), "");
+    assert!(!server.good(&["fn", "show", "f"]).contains("provisioned"));
+    assert_eq!(server.run(&["fn", "provision", "f:live", "2", "--off"]).code, 2);
+    assert_eq!(server.run(&["fn", "provision", "f:live", "0"]).code, 2);
+}

@@ -101,6 +101,9 @@ messages! {
     // others
     BadPair: "{text}: write NAME=VALUE", "{text}：请写成 名称=值";
     BadTarget: "{text}: write ALIAS=VERSION or ALIAS=VERSION,VERSION:PERCENT%", "{text}：请写成 别名=版本 或 别名=版本,版本:百分比%";
+    NoQualifier: "{name}: write NAME:VERSION or NAME:ALIAS", "{name}：请写成 函数:版本 或 函数:别名";
+    HintQualifier: "only published versions are provisioned; `flint version list {name}` shows them", "只有已发布的版本可以预置；用 `flint version list {name}` 查看";
+    Unprovisioned: "{name}: nothing is provisioned any more", "{name}：已取消预置";
     LogsEmpty: "no log lines", "没有日志";
     RuntimeAdded: "{name} is served by {exec} {version}", "{name} 由 {exec} {version} 提供";
     NoImageSource: "name the image's archive or layout", "请指定镜像的归档或布局";
