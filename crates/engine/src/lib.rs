@@ -5,6 +5,7 @@
 //! (`sandbox`) and spoken to (`runtime`). It never sees HTTP.
 
 mod admission;
+mod bytecode;
 pub mod config;
 mod crowd;
 mod dispatch;
@@ -89,6 +90,8 @@ struct Inner {
     cores: usize,
     stopping: AtomicBool,
     looks: mounts::Looks,
+    /// Whose turn it is to compile.
+    compiling: tokio::sync::Mutex<()>,
     /// Background work that a stop waits for: starts, restarts, calls whose caller left.
     tasks: TaskTracker,
 }
@@ -118,6 +121,7 @@ impl Engine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             stopping: AtomicBool::new(false),
             looks: mounts::Looks::default(),
+            compiling: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
         };
         let engine = Self {

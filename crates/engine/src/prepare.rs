@@ -27,13 +27,21 @@ impl Engine {
                 tracing::warn!(function = %function.name, version = %version.number, %reason, "package refused");
             }
             let runtime = version.config.runtime.as_ref();
-            if let Some(Ok(served)) = runtime.map(|runtime| engine.inner.parts.catalog.resolve(runtime)) {
-                engine.archive_classes(&served);
+            let served = runtime.and_then(|runtime| engine.inner.parts.catalog.resolve(runtime).ok());
+            if let Some(served) = &served {
+                engine.archive_classes(served);
             }
+            let manifest = match &settled {
+                Settled::Ready(manifest) if !Self::is_image(&version) => Some(manifest.clone()),
+                _ => None,
+            };
             let (tenant, id) = (function.tenant, function.id);
-            let result = store.settle_version(tenant, id, version.number, version.revision, settled).await;
+            let result = store.settle_version(tenant, id, version.number, version.revision.clone(), settled).await;
             if let Err(error) = result {
                 tracing::warn!(function = %function.name, %error, "state could not be written; the next start settles it");
+            }
+            if let (Some(served), Some(manifest)) = (served, manifest) {
+                engine.compile_ahead(&served, &version, manifest);
             }
         });
     }

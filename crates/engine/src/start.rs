@@ -1,7 +1,7 @@
 //! Starts instances for a pool, off the path of the request that asked.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use flint_model::config::{Mode, NetworkMode};
 use flint_model::limits;
@@ -179,6 +179,8 @@ impl Engine {
         let spec = LaunchSpec {
             facts: self.facts(version),
             package,
+            compiled: OnceLock::new(),
+            compiled_layers: OnceLock::new(),
             binds: self.binds(version).await?,
             limits: self.limits(version),
             network: self.network(config.network),
@@ -191,6 +193,8 @@ impl Engine {
         }
         let class = LaunchClass::of(&self.inner.parts.runtime, &spec).map(Arc::new);
         let spec = Arc::new(spec);
+        let (code, layers) = (&version.version.code, &config.layer_code);
+        self.use_bytecode(&spec, code, layers).await;
         Ok(version.spec.get_or_init(|| Launch { spec, class }).clone())
     }
 

@@ -37,6 +37,7 @@ impl Engine {
         referenced.keep.packages.extend(served.keep.packages);
         referenced.keep.merged.extend(served.keep.merged);
         referenced.artefacts.extend(served.artefacts);
+        referenced.keep.makers = Some(self.inner.parts.catalog.bytecode_makers());
         let grace = self.inner.config.sweep_grace;
         let sweep = tokio::task::spawn_blocking(move || {
             let packages = store.packages().sweep(&referenced.keep, grace)?;

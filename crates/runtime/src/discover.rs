@@ -129,6 +129,14 @@ impl Catalog {
         (fresh && !config.bootstrap_dir.join("java").join(archive.name()).exists()).then_some(archive)
     }
 
+    /// Who makes bytecode on this host.
+    pub fn bytecode_makers(&self) -> HashSet<String> {
+        let all = self.interpreters.read().unwrap_or_else(PoisonError::into_inner);
+        all.iter()
+            .filter_map(|known| crate::bytecode::maker(known))
+            .collect()
+    }
+
     /// Adds an interpreter that lives in a root file system of its own, for one runtime.
     pub fn register(&self, interpreter: Interpreter) {
         if let Ok(mut all) = self.interpreters.write() {

@@ -1,8 +1,8 @@
 //! Starts an instance: prepare a sandbox, claim it for a version, wait until the handler is loaded.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -58,6 +58,10 @@ pub struct LaunchSpec {
     pub facts: FunctionFacts,
     /// The unpacked, verified package on this host.
     pub package: PathBuf,
+    /// The package with its bytecode, once there is some: later starts are shown this one.
+    pub compiled: OnceLock<PathBuf>,
+    /// The same of the layers.
+    pub compiled_layers: OnceLock<PathBuf>,
     /// What is shown beside the package: layers at `/opt`, artefacts and host folders below `/mnt`.
     pub binds: Vec<Bind>,
     /// Limits.
@@ -313,11 +317,17 @@ pub(crate) fn is_framed(spec: &LaunchSpec) -> bool {
 /// The code at its place, which an image has in its root; and what else is shown.
 fn late_binds(spec: &LaunchSpec) -> Vec<Bind> {
     let package = Bind {
-        source: spec.package.clone(),
+        source: spec.compiled.get().unwrap_or(&spec.package).clone(),
         target: "/var/task".into(),
     };
     let code = Some(package).filter(|_| spec.image.is_none());
-    code.into_iter().chain(spec.binds.iter().cloned()).collect()
+    let mut binds: Vec<Bind> = code.into_iter().chain(spec.binds.iter().cloned()).collect();
+    if let Some(layers) = spec.compiled_layers.get()
+        && let Some(bind) = binds.iter_mut().find(|bind| bind.target == Path::new("/opt"))
+    {
+        bind.source.clone_from(layers);
+    }
+    binds
 }
 
 /// What is built for a version that is started from nothing.

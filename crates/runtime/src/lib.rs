@@ -6,6 +6,7 @@
 
 mod archive;
 pub mod bootstrap;
+pub mod bytecode;
 mod channel;
 pub mod config;
 mod discover;

@@ -35,7 +35,7 @@ pub use error::Error;
 pub use function::NewFunction;
 pub use image::{ImageRecord, NamedImage, Which};
 pub use layer::{LayerFilter, NewLayerVersion};
-pub use package::{Keep, Packages};
+pub use package::{Bytecode, Keep, Packages};
 pub use registered::RegisteredRuntime;
 pub use snapshot::{FunctionRow, Referenced};
 pub use version::{ChangeLatest, Publish, Settled, UpdateLatest};

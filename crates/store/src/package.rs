@@ -3,6 +3,7 @@
 //! Guarantees: what is handed out for loading is what was uploaded; a crash leaves a package whole or absent; no entry of
 //! a hostile zip is written outside the package's own folder. All calls block: run them off the async threads.
 
+mod bytecode;
 mod layers;
 pub(crate) mod manifest;
 pub(crate) mod sweep;
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 use crate::room::Room;
 use crate::{Error, Result};
 
+pub use bytecode::Bytecode;
 pub(crate) use layers::merged_name;
 pub use unpack::Caps;
 
@@ -31,6 +33,8 @@ pub struct Keep {
     pub packages: HashSet<String>,
     /// Names of the trees in which several layers lie over each other.
     pub merged: HashSet<String>,
+    /// Who makes bytecode that can still be used; `None` keeps everybody's.
+    pub makers: Option<HashSet<String>>,
 }
 
 impl Keep {
@@ -55,10 +59,15 @@ struct Inner {
     trees: PathBuf,
     /// Trees in which several layers lie over each other.
     merged: PathBuf,
+    /// What was compiled, one file for each tree and interpreter.
+    bytecode: PathBuf,
+    /// Trees with their bytecode.
+    compiled: PathBuf,
     caps: Caps,
     room: Room,
     hold: sweep::Hold,
     merged_hold: sweep::Hold,
+    bytecode_hold: sweep::Hold,
     /// Packages whose every file was checked by this process.
     verified: Mutex<HashSet<String>>,
 }
@@ -68,20 +77,25 @@ impl Packages {
         let zips = data_dir.join("packages").join("sha256");
         let trees = data_dir.join("unpacked").join("v1");
         let merged = data_dir.join("unpacked").join("layers");
-        for folder in [&zips, &trees, &merged] {
+        let bytecode = data_dir.join("unpacked").join("bytecode");
+        let compiled = data_dir.join("unpacked").join("compiled");
+        for folder in [&zips, &trees, &merged, &bytecode, &compiled] {
             fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
         }
-        for folder in [&trees, &merged] {
+        for folder in [&trees, &merged, &bytecode, &compiled] {
             remove_leftovers(folder)?;
         }
         let inner = Inner {
             zips,
             trees,
             merged,
+            bytecode,
+            compiled,
             caps: Caps::default(),
             room,
             hold: sweep::Hold::default(),
             merged_hold: sweep::Hold::default(),
+            bytecode_hold: sweep::Hold::default(),
             verified: Mutex::default(),
         };
         let packages = Self {
@@ -89,6 +103,9 @@ impl Packages {
         };
         for sha256 in packages.stored()? {
             packages.inner.room.found(packages.disk_size(&sha256));
+        }
+        for name in names(&packages.inner.bytecode)? {
+            packages.inner.room.found(packages.bytecode_size(&name));
         }
         Ok(packages)
     }
@@ -265,6 +282,8 @@ impl Packages {
                 ));
                 self.forget(name);
             });
+        let trees = keep.packages.union(&keep.merged).cloned().collect();
+        removed += self.sweep_bytecode(&trees, keep.makers.as_ref(), grace, &mut aside)?;
         for path in &aside {
             sweep::discard(path);
         }

@@ -99,7 +99,11 @@ impl Store {
             let merged = all("SELECT DISTINCT key FROM version_uses WHERE kind = 'merged'")?;
             let artefacts = all("SELECT DISTINCT content FROM artefact_versions")?;
             Ok(Referenced {
-                keep: Keep { packages, merged },
+                keep: Keep {
+                    packages,
+                    merged,
+                    makers: None,
+                },
                 artefacts,
             })
         })

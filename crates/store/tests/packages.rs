@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use flint_model::CodeRef;
-use flint_store::{Config, Error, Keep, Store};
+use flint_store::{Bytecode, Config, Error, Keep, Store};
 use zip::write::SimpleFileOptions;
 
 fn zip_of(entries: &[(&str, &[u8], u32)]) -> Vec<u8> {
@@ -334,4 +334,157 @@ proptest::proptest! {
             n.starts_with("flint.db") || n == "packages" || n == "unpacked" || n == "artefacts"
         }), "{outside:?}");
     }
+}
+
+fn python_package(store: &Store) -> (CodeRef, std::path::PathBuf) {
+    let zip = zip_of(&[
+        ("app.py", b"x = 1", 0o644),
+        ("lib/__init__.py", b"", 0o644),
+        ("lib/__pycache__/__init__.cpython-311.pyc", b"old", 0o644),
+        ("linked", b"lib", 0o120_777),
+        ("odd/__pycache__", b"a file", 0o644),
+        ("odd/mod.py", b"", 0o644),
+    ]);
+    let mut code = store.packages().put(&zip).unwrap();
+    code.manifest = store.packages().unpack(&code.sha256).unwrap();
+    let tree = store.packages().verified_tree(&code).unwrap();
+    (code, tree)
+}
+
+const MAKER: &str = "python-3.11.2-0123456789abcdef";
+
+#[test]
+fn bytecode_lies_in_a_second_tree_and_the_verified_one_stays_as_it_is() {
+    let (folder, store) = store();
+    let (code, tree) = python_package(&store);
+    let packages = store.packages();
+    let find = |store: &Store| store.packages().with_bytecode(&tree, "task", MAKER).unwrap();
+    assert_eq!(find(&store), Bytecode::NotYet);
+    let files = [
+        ("__pycache__/app.cpython-311.pyc".to_owned(), b"new".to_vec()),
+        (
+            "lib/__pycache__/__init__.cpython-311.pyc".to_owned(),
+            b"new".to_vec(),
+        ),
+    ];
+    packages.keep_bytecode(&tree, "task", MAKER, &files).unwrap();
+    let Bytecode::Tree(second) = find(&store) else {
+        panic!("no tree")
+    };
+    for (path, bytes) in &files {
+        assert_eq!(std::fs::read(second.join(path)).unwrap(), *bytes);
+    }
+    let inode = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().ino();
+    assert_eq!(inode(second.join("app.py")), inode(tree.join("app.py")));
+    let old = tree.join("lib/__pycache__/__init__.cpython-311.pyc");
+    assert_eq!(std::fs::read(old).unwrap(), b"old", "a file of the package");
+    assert!(!tree.join("__pycache__").exists());
+    assert_eq!(
+        packages.with_bytecode(&tree, "opt", MAKER).unwrap(),
+        Bytecode::NotYet
+    );
+    packages.keep_bytecode(&tree, "opt", MAKER, &[]).unwrap();
+    assert_eq!(
+        packages.with_bytecode(&tree, "opt", MAKER).unwrap(),
+        Bytecode::Nothing
+    );
+
+    // A later process makes the tree anew of what is kept, and does not take what was damaged.
+    let used = packages.disk_used();
+    drop(store);
+    std::fs::write(second.join("__pycache__/app.cpython-311.pyc"), b"other").unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    assert_eq!(store.packages().disk_used(), used, "all of it is counted");
+    assert_eq!(store.packages().verified_tree(&code).unwrap(), tree);
+    assert_eq!(find(&store), Bytecode::Tree(second.clone()));
+    assert_eq!(
+        std::fs::read(second.join("__pycache__/app.cpython-311.pyc")).unwrap(),
+        b"new"
+    );
+    drop(store);
+    let kept = folder.path().join("unpacked/bytecode");
+    for entry in std::fs::read_dir(&kept).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    assert_eq!(find(&store), Bytecode::NotYet, "damaged: compiled again");
+}
+
+#[test]
+fn only_bytecode_of_a_module_that_is_there_is_kept() {
+    let (_folder, store) = store();
+    let (_, tree) = python_package(&store);
+    let hostile = [
+        "app.py",
+        "__pycache__/app.py",
+        "__pycache__/app.pyc",
+        "__pycache__/other.cpython-311.pyc",
+        "__pycache__/app.cpython 311.pyc",
+        "__pycache__/app.cpython-311.pyc/",
+        "/__pycache__/app.cpython-311.pyc",
+        "./__pycache__/app.cpython-311.pyc",
+        "lib/../__pycache__/app.cpython-311.pyc",
+        "lib/__pycache__/../app.cpython-311.pyc",
+        "linked/__pycache__/__init__.cpython-311.pyc",
+        "odd/__pycache__/mod.cpython-311.pyc",
+        "lib//__pycache__/__init__.cpython-311.pyc",
+        "__pycache__/app\0.cpython-311.pyc",
+        "",
+    ];
+    for name in hostile {
+        let files = [(name.to_owned(), Vec::new())];
+        let kept = store.packages().keep_bytecode(&tree, "task", MAKER, &files);
+        assert!(matches!(kept, Err(Error::BadPackage(_))), "{name:?}: {kept:?}");
+    }
+    let twice = vec![("__pycache__/app.cpython-311.pyc".to_owned(), Vec::new()); 2];
+    assert!(
+        store
+            .packages()
+            .keep_bytecode(&tree, "task", MAKER, &twice)
+            .is_err()
+    );
+    assert_eq!(
+        store.packages().with_bytecode(&tree, "task", MAKER).unwrap(),
+        Bytecode::NotYet
+    );
+}
+
+#[test]
+fn bytecode_goes_with_its_package_and_with_its_interpreter() {
+    let (folder, store) = store();
+    let packages = store.packages();
+    let (code, tree) = python_package(&store);
+    let files = [("__pycache__/app.cpython-311.pyc".to_owned(), b"new".to_vec())];
+    let there = || {
+        let names = |folder: std::path::PathBuf| std::fs::read_dir(folder).unwrap().count();
+        let unpacked = folder.path().join("unpacked");
+        (names(unpacked.join("bytecode")), names(unpacked.join("compiled")))
+    };
+    let before = packages.disk_used();
+    let keep_it = || {
+        packages.keep_bytecode(&tree, "task", MAKER, &files).unwrap();
+        assert!(matches!(
+            packages.with_bytecode(&tree, "task", MAKER).unwrap(),
+            Bytecode::Tree(_)
+        ));
+        assert_eq!(there(), (1, 1));
+    };
+    keep_it();
+    let mut keep = Keep::default();
+    keep.version(&code, &[]);
+    packages.sweep(&keep, Duration::ZERO).unwrap();
+    keep.makers = Some([MAKER.to_owned()].into());
+    packages.sweep(&keep, Duration::ZERO).unwrap();
+    assert_eq!(there(), (1, 1), "it is used");
+    keep.makers = Some(["python-3.12.1-0123456789abcdef".to_owned()].into());
+    packages.sweep(&keep, Duration::ZERO).unwrap();
+    assert_eq!(there(), (0, 0), "its interpreter is not here any more");
+    assert_eq!(packages.disk_used(), before);
+    keep_it();
+    packages.sweep(&Keep::default(), Duration::ZERO).unwrap();
+    assert_eq!(there(), (0, 0), "its package is gone");
+    assert_eq!(packages.disk_used(), 0);
 }

@@ -34,7 +34,7 @@ fn flint(server: &Server, arguments: &[&str]) -> (i32, String) {
 }
 
 /// Publishes a layer; its ARN.
-fn layer(lambda: &Lambda, name: &str, files: &[(&str, &str)]) -> String {
+pub(crate) fn layer(lambda: &Lambda, name: &str, files: &[(&str, &str)]) -> String {
     let body = json!({ "Content": { "ZipFile": STANDARD.encode(zip_of(files).unwrap()) } });
     let path = format!("/2018-10-31/layers/{name}/versions");
     let answer = lambda

@@ -4,9 +4,11 @@
 //! rename; it is made anew once per process, since a damaged layer may have been unpacked again meanwhile. A single layer
 //! is shown as it is.
 
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use flint_model::CodeRef;
 use sha2::{Digest, Sha256};
@@ -51,32 +53,41 @@ impl Packages {
             let _ = fs::remove_dir_all(&staging);
             return Err(error);
         }
-        self.put_in_place(&name, &staging, &target)?;
+        let inner = &self.inner;
+        put_in_place(&inner.merged_hold, &inner.verified, &name, &staging, &target)?;
         Ok(Some(target))
-    }
-
-    fn put_in_place(&self, name: &str, staging: &Path, target: &Path) -> Result<()> {
-        let aside = self.inner.merged_hold.hand_out(name, || {
-            let Ok(mut set) = self.inner.verified.lock() else {
-                return Err(Error::Closed);
-            };
-            if set.contains(name) && target.exists() {
-                // Another start was faster; instances may show its tree already.
-                return Ok(Some(staging.to_owned()));
-            }
-            let old = sweep::set_aside(target, &self.inner.merged);
-            fs::rename(staging, target).map_err(|source| Error::io(target, source))?;
-            set.insert(name.to_owned());
-            Ok(old)
-        })?;
-        if let Some(aside) = aside {
-            sweep::discard(&aside);
-        }
-        sync_folder(&self.inner.merged)
     }
 }
 
-fn lay(trees: &[PathBuf], staging: &Path) -> Result<()> {
+/// Gives a tree that was made its name, and notes that this process has made it.
+pub(super) fn put_in_place(
+    hold: &sweep::Hold,
+    made: &Mutex<HashSet<String>>,
+    name: &str,
+    staging: &Path,
+    target: &Path,
+) -> Result<()> {
+    let folder = target.parent().unwrap_or(target);
+    let aside = hold.hand_out(name, || {
+        let Ok(mut set) = made.lock() else {
+            return Err(Error::Closed);
+        };
+        if set.contains(name) && target.exists() {
+            // Another start was faster; instances may show its tree already.
+            return Ok(Some(staging.to_owned()));
+        }
+        let old = sweep::set_aside(target, folder);
+        fs::rename(staging, target).map_err(|source| Error::io(target, source))?;
+        set.insert(name.to_owned());
+        Ok(old)
+    })?;
+    if let Some(aside) = aside {
+        sweep::discard(&aside);
+    }
+    sync_folder(folder)
+}
+
+pub(super) fn lay(trees: &[PathBuf], staging: &Path) -> Result<()> {
     make_folder(staging)?;
     trees.iter().try_for_each(|tree| lay_over(tree, staging))
 }
@@ -118,7 +129,7 @@ fn lay_over(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make_folder(folder: &Path) -> Result<()> {
+pub(super) fn make_folder(folder: &Path) -> Result<()> {
     fs::create_dir(folder)
         .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o755)))
         .map_err(|source| Error::io(folder, source))

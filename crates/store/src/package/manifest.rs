@@ -57,6 +57,16 @@ pub(crate) fn size(manifest: &str) -> u64 {
     sizes.sum()
 }
 
+/// The same for files whose names end so.
+pub(crate) fn size_of(manifest: &str, ending: &str) -> u64 {
+    let files = manifest
+        .lines()
+        .filter(|line| line.starts_with("file ") && line.ends_with(ending));
+    files
+        .filter_map(|line| line.split(' ').nth(2)?.parse::<u64>().ok())
+        .sum()
+}
+
 /// Checks every file that the manifest names; the text says what does not match.
 pub(crate) fn check(manifest: &[u8], tree: &Path) -> Result<(), String> {
     check_files(manifest, tree, true)
