@@ -86,6 +86,7 @@ impl Admin {
             self.check_network(members.flint_network.as_deref())?;
             self.check_downstreams(members.flint_downstreams.as_deref())?;
             Self::check_concurrency(members, None)?;
+            Self::check_web_network(members, None)?;
             return Ok(constraints::contents(members)?);
         }
         if image_uri.is_some() {
@@ -106,6 +107,7 @@ impl Admin {
         self.check_network(members.flint_network.as_deref())?;
         self.check_downstreams(members.flint_downstreams.as_deref())?;
         Self::check_concurrency(members, None)?;
+        Self::check_web_network(members, None)?;
         Ok(constraints::contents(members)?)
     }
 

@@ -2,7 +2,7 @@
 
 use flint_api::function::Configuration;
 use flint_model::VersionConfig;
-use flint_model::config::Mode;
+use flint_model::config::{Mode, NetworkMode};
 use flint_model::runtime::RuntimeId;
 
 use crate::{Admin, Result};
@@ -49,14 +49,23 @@ impl Admin {
         Err(flint_api::Error::InvalidParameter(text).into())
     }
 
+    /// Refuses a web function on the host's network: every server has the same port, so one would get the requests of another.
+    pub(crate) fn check_web_network(given: &Configuration, before: Option<&VersionConfig>) -> Result<()> {
+        let host = match given.flint_network.as_deref() {
+            Some(network) => network == "host",
+            None => before.is_some_and(|before| before.network == Some(NetworkMode::Host)),
+        };
+        if !host || !is_web(given, before) {
+            return Ok(());
+        }
+        let text = "FlintNetwork: a web function needs a network of its own, where its port is its own; choose none or egress.";
+        Err(flint_api::Error::InvalidParameter(text.to_owned()).into())
+    }
+
     /// Refuses several calls at once where a runtime runs them one after the other. `before` is what is not given.
     pub(crate) fn check_concurrency(given: &Configuration, before: Option<&VersionConfig>) -> Result<()> {
         let kept = before.and_then(|before| before.concurrency).map(i64::from);
         let many = given.flint_concurrency.or(kept).is_some_and(|calls| calls > 1);
-        let web = match given.flint_mode.as_deref() {
-            Some(mode) => mode == "web",
-            None => before.is_some_and(|before| before.mode == Mode::Web),
-        };
         let kept = before
             .and_then(|before| before.runtime.as_ref())
             .map(RuntimeId::as_str);
@@ -65,11 +74,19 @@ impl Admin {
             .as_deref()
             .or(kept)
             .is_some_and(|runtime| runtime.starts_with("nodejs"));
-        if !many || web || node {
+        if !many || node || is_web(given, before) {
             return Ok(());
         }
         let text = "FlintConcurrency: only Node.js functions and web functions run several calls at once in one instance; leave \
                     it out, or set FlintMode to web.";
         Err(flint_api::Error::InvalidParameter(text.to_owned()).into())
+    }
+}
+
+/// Whether it is a web function once it has what is given; `before` is what is not.
+fn is_web(given: &Configuration, before: Option<&VersionConfig>) -> bool {
+    match given.flint_mode.as_deref() {
+        Some(mode) => mode == "web",
+        None => before.is_some_and(|before| before.mode == Mode::Web),
     }
 }

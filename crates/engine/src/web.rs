@@ -7,6 +7,7 @@ use flint_model::config::Mode;
 use flint_model::outcome::Timings;
 use flint_model::{Invocation, Outcome, VersionNumber};
 use flint_runtime::{Launched, Shared};
+use flint_sandbox::spec::Network;
 use flint_telemetry::LogRecord;
 use tokio::sync::mpsc;
 
@@ -21,6 +22,8 @@ use crate::{Engine, Error};
 
 /// After so many requests in a row that took too long, an instance is replaced: it hangs.
 const LATE: u32 = 5;
+/// How long the end of a process may be seen after that of its connections.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
 
 /// What asking for a web function came to.
 #[derive(Debug)]
@@ -63,6 +66,11 @@ impl Engine {
         let target = self.resolve(&invocation).await?;
         if target.version.version.config.mode != Mode::Web {
             return Err(Error::OtherMode("it takes events; invoke it"));
+        }
+        if self.network(target.version.version.config.network) == Network::Host {
+            // The server's default, since the API refuses the choice. All servers have one port, there and the host's programs too.
+            let reason = "on the host's network its port is not its own; give it the network none or egress";
+            return Err(Error::OtherMode(reason));
         }
         let permit = self.admit(&target, &invocation).await?;
         let place = self.find_place(&target.version, invocation.deadline).await?;
@@ -267,6 +275,14 @@ impl Session {
         self.engine.inner.parts.metrics.running.dec();
         if let Some(left) = self.version.crowd.gone(id) {
             self.engine.stop_shared(left);
+        }
+    }
+
+    /// After a connection that broke: waits a moment for the end of the process, whose connections are the first that its caller
+    /// sees of it. The caller that is told now and calls again would meet the same instance.
+    pub async fn see_end(&self) {
+        if let Some(shared) = &self.shared {
+            let _ = tokio::time::timeout(LAST_MOMENT, shared.ended()).await;
         }
     }
 

@@ -39,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) engine: flint_engine::Config,
     pub(crate) substitute: bool,
     pub(crate) init_limit: Duration,
+    pub(crate) web_init_limit: Duration,
     pub(crate) function_log_bytes: u64,
     pub(crate) egress_subnet: String,
     pub(crate) egress_denied: Vec<String>,
@@ -372,6 +373,14 @@ const TABLE: &[Row] = &[
         },
     ),
     Row(
+        "runtime.web_init_limit_s",
+        "Seconds a web function's server may take until it listens (60)",
+        |s, v| {
+            s.web_init_limit = Duration::from_secs(number(v, 1)?);
+            Ok(())
+        },
+    ),
+    Row(
         "network.default",
         "Network of functions that choose none: none, egress, host (none)",
         |s, v| {
@@ -467,6 +476,7 @@ impl Settings {
             engine: flint_engine::Config::default(),
             substitute: true,
             init_limit: Duration::from_secs(10),
+            web_init_limit: Duration::from_secs(60),
             function_log_bytes: 16 << 20,
             egress_subnet: "10.203.0.0/16".into(),
             egress_denied: Vec::new(),

@@ -69,6 +69,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     let runtime = flint_runtime::Config {
         substitute: settings.substitute,
         init_limit: settings.init_limit,
+        web_init_limit: settings.web_init_limit,
         ..flint_runtime::Config::new(settings.data_dir.join("runtime"))
     };
     flint_runtime::bootstrap::install(&runtime.bootstrap_dir)?;

@@ -154,6 +154,7 @@ impl Gateway {
                 Exchanged::Unsent(request)
             }
             Ok(Err(Failed::Lost(error))) => {
+                session.see_end().await;
                 let message = format!("the function's server did not answer: {error}");
                 Exchanged::Failed(fail(session, line, StatusCode::BAD_GATEWAY, &message, false))
             }

@@ -85,7 +85,7 @@ impl Shared {
         let code = begun.elapsed().saturating_sub(built);
         let port = Port::default();
         let running = Instant::now();
-        let ready = port.ready(&sandbox, &mut log, config.init_limit).await;
+        let ready = port.ready(&sandbox, &mut log, config.web_init_limit).await;
         let init = running.elapsed();
         log.drain();
         if let Err(failure) = ready {

@@ -13,7 +13,9 @@ use flint_model::runtime::Family;
 use flint_sandbox::Sandbox;
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::Served;
 use crate::instance::exited_soon;
+use crate::java;
 use crate::launch::{InitFailure, LaunchSpec};
 use crate::log_pipe::LogPipe;
 
@@ -35,9 +37,24 @@ pub(crate) fn command(spec: &LaunchSpec) -> Vec<String> {
     match served.interpreter.family {
         Family::Nodejs if ends(&[".js", ".mjs", ".cjs"]) => vec![exec, file],
         Family::Python if ends(&[".py"]) => vec![exec, file],
-        Family::Java if ends(&[".jar"]) => vec![exec, "-jar".to_owned(), file],
+        Family::Java if ends(&[".jar"]) => java(spec, served, file),
         _ => vec![file],
     }
+}
+
+/// A server in a jar: the heap is what the memory size gives every Java function. The quick compiler is not the only one, since
+/// a server that answers for hours earns what the other one costs at its start.
+fn java(spec: &LaunchSpec, served: &Served, file: String) -> Vec<String> {
+    let mut argv = vec![served.interpreter.exec.clone()];
+    let flags = java::flags(served.interpreter.version.0);
+    let kept = |flag: &&str| !flag.starts_with("-XX:TieredStopAtLevel");
+    argv.extend(flags.into_iter().filter(kept).map(str::to_owned));
+    argv.push(format!("-Xmx{}m", java::heap_mb(spec.facts.memory_mb)));
+    if let Some(options) = spec.facts.environment.get("JAVA_TOOL_OPTIONS") {
+        java::give_way(&mut argv, options);
+    }
+    argv.extend(["-jar".to_owned(), file]);
+    argv
 }
 
 /// Makes connections to the server of one sandbox.

@@ -166,6 +166,22 @@ fn a_project_in_another_language_gets_a_runtime_of_that_language() {
 }
 
 #[test]
+fn a_web_function_gets_the_runtime_of_its_handlers_file() {
+    let server = Server::start();
+    for (handler, family) in [
+        ("server.js", "nodejs"),
+        ("app.py", "python"),
+        ("bootstrap", "provided"),
+    ] {
+        let settings = format!("name: shop\nmode: web\nhandler: {handler}\n");
+        let folder = project(&[("flint.yaml", &settings), (handler, "#!/bin/sh\n")]);
+        let dry = server.good(&["deploy", at(&folder), "--dry-run"]);
+        assert!(dry.contains(&format!("- -> {family}")), "{dry}");
+        assert!(dry.contains(&format!("- -> {handler}")), "{dry}");
+    }
+}
+
+#[test]
 fn a_network_that_the_server_does_not_offer_is_refused_by_the_name_of_its_setting() {
     let server = Server::start();
     let folder = project(&[("app.py", "def handler(event, context):\n    return 1\n")]);

@@ -288,6 +288,59 @@ fn a_crash_and_a_late_answer_are_told_apart_and_the_next_request_is_served() {
 }
 
 #[test]
+fn a_server_on_the_hosts_network_is_refused_since_another_may_have_its_port() {
+    let refused = "a network of its own";
+    let offering = server(&["--set", "network.allow_host=true"]);
+    let files = [("server.js", NODE)];
+    let create = |server: &Server, settings: Value| {
+        let lambda = server.lambda().unwrap();
+        lambda.create("shop", "nodejs20.x", "server.js", &files, &settings)
+    };
+    let both = create(&offering, json!({ "FlintMode": "web", "FlintNetwork": "host" })).unwrap_err();
+    assert!(both.to_string().contains(refused), "{both}");
+    create(&offering, json!({ "FlintMode": "web" })).unwrap();
+    let change = json!({ "FlintNetwork": "host" }).to_string();
+    let path = "/2015-03-31/functions/shop/configuration";
+    let update = offering
+        .lambda()
+        .unwrap()
+        .request("PUT", path, &[], change.as_bytes());
+    let text = update.unwrap().json()["message"].to_string();
+    assert!(text.contains(refused), "{text}");
+    let preferring = server(&[
+        "--set",
+        "network.allow_host=true",
+        "--set",
+        "network.default=host",
+    ]);
+    create(&preferring, json!({ "FlintMode": "web" })).unwrap();
+    let (status, _, body) = Web::of(&preferring).ask("GET", "/web/shop/", "", b"");
+    let text = String::from_utf8_lossy(&body).into_owned();
+    assert!(
+        status == 400 && text.contains("its port is not its own"),
+        "{status} {text}"
+    );
+}
+
+#[test]
+fn a_server_may_take_longer_until_it_listens_than_a_handler_to_load() {
+    let slow = "setTimeout(() => require('http').createServer((_, answer) => answer.end('late')).listen(process.env.PORT), 1500)";
+    for (limit, status) in [("20", 200), ("1", 502)] {
+        let limit = format!("runtime.web_init_limit_s={limit}");
+        let server = server(&["--set", "runtime.init_limit_s=1", "--set", &limit]);
+        let settings = json!({ "FlintMode": "web" });
+        let lambda = server.lambda().unwrap();
+        lambda
+            .create("slow", "nodejs20.x", "slow.js", &[("slow.js", slow)], &settings)
+            .unwrap();
+        let (answered, _, body) = Web::of(&server).ask("GET", "/web/slow/", "", b"");
+        let text = String::from_utf8_lossy(&body).into_owned();
+        assert_eq!(answered, status, "{text}");
+        assert!(status == 200 || text.contains("timed out after 1.00"), "{text}");
+    }
+}
+
+#[test]
 fn a_python_server_works_the_same_and_an_idle_one_is_asked_to_end() {
     let app = "import os, signal, sys\nfrom http.server import BaseHTTPRequestHandler, ThreadingHTTPServer\n\
         class App(BaseHTTPRequestHandler):\n    protocol_version = 'HTTP/1.1'\n    def do_GET(self):\n        body = b'from python'\n        \

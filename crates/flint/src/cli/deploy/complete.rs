@@ -28,6 +28,12 @@ pub(crate) fn complete(
     if provided {
         project.handler.get_or_insert_with(|| "bootstrap".to_owned());
     }
+    if project.mode.as_deref() == Some("web") && project.runtime.is_none() {
+        project.runtime = project
+            .handler
+            .as_deref()
+            .and_then(|handler| of_server(server, handler));
+    }
     if project.runtime.is_some() && project.handler.is_some() {
         return Ok(());
     }
@@ -57,6 +63,17 @@ pub(crate) fn complete(
             Err(Failure::new(Code::Project, sentence).hint(Message::HintDetect))
         }
     }
+}
+
+/// The runtime of a web function's program, by the ending of its file.
+fn of_server(server: &Server, handler: &str) -> Option<String> {
+    let family = match handler.rsplit_once('.') {
+        Some((_, "py")) => "python",
+        Some((_, "js" | "mjs" | "cjs")) => "nodejs",
+        Some((_, "jar")) => "java",
+        _ => return (handler == "bootstrap").then(|| "provided.al2023".to_owned()),
+    };
+    Some(newest(server, family))
 }
 
 /// A project that was rewritten in another language gets a runtime of that language, unless it names one. Where the
@@ -121,10 +138,10 @@ fn newest(server: &Server, family: &str) -> String {
         let exact = !row.substitute && row.root.is_none();
         (exact, RuntimeId::new(row.name.as_str()).version())
     };
-    let usual = if family == "python" {
-        "python3.12"
-    } else {
-        "nodejs22.x"
+    let usual = match family {
+        "python" => "python3.12",
+        "java" => "java21",
+        _ => "nodejs22.x",
     };
     served
         .max_by_key(rank)
