@@ -64,6 +64,12 @@ install_image_tools() {
   apt_install busybox-static curl docker-registry openssl
 }
 
+# What the applications in `conformance` are built with, besides Maven. Their packages come from the public registries.
+install_application_tools() {
+  command -v npm >/dev/null 2>&1 || apt_install npm
+  command -v go >/dev/null 2>&1 || apt_install golang-go
+}
+
 # Java 8 as the root file system of a runtime, in a cache folder outside the clone: Debian has it in its unstable suite only.
 # Its packages are unpacked there, never installed. Whether they can be had or not, the tests go on; they say which.
 install_java8() {

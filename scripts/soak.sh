@@ -63,6 +63,11 @@ for crate in model store image runtime gateway; do
 done
 figures fuzz "PROPTEST_CASES=$cases make soak" "$(figure property-cases "$cases" cases), $(figure property-failures 0 cases)"
 
+say "the long tests of applications"
+venv="${XDG_CACHE_HOME:-$HOME/.cache}/flint/venv"
+[ -x "$venv/bin/pytest" ] || fail "run scripts/test.sh first: it prepares the conformance suites' clients"
+FLINT_BIN="$CARGO_TARGET_DIR/debug/flint" PATH="$venv/bin:$PATH" "$venv/bin/pytest" conformance/applications -m soak
+
 say "benches"
 make bench || say "a goal was missed; see above"
 
