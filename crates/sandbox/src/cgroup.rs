@@ -120,7 +120,16 @@ impl Group {
             paths: Paths::default(),
         };
         for dir in dirs {
-            if let Err(error) = rustix::fs::mkdir(dir, Mode::from_raw_mode(0o755)) {
+            let mode = Mode::from_raw_mode(0o755);
+            let made = match rustix::fs::mkdir(dir, mode) {
+                // The launcher of a server that was killed just before this one started has removed our common base.
+                Err(rustix::io::Errno::NOENT) => dir
+                    .parent()
+                    .map_or(Ok(()), |base| rustix::fs::mkdir(base, mode))
+                    .and_then(|()| rustix::fs::mkdir(dir, mode)),
+                made => made,
+            };
+            if let Err(error) = made {
                 group.remove();
                 return Err(Error::control(dir, error));
             }

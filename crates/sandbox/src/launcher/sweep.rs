@@ -4,6 +4,7 @@
 //! tag belongs to one data folder, whose lock the server holds: no living server is ever swept.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,7 +23,12 @@ pub(super) fn sweep(config: &LauncherConfig) -> Result<Swept> {
     let layout = Layout::find(&config.tag);
     let mut groups = Vec::new();
     for base in layout.bases() {
-        let children = fs::read_dir(base).map_err(|error| Error::control(base, error))?;
+        // The launcher of a server that was killed just now may be at it too: what it removes first is removed.
+        let children = match fs::read_dir(base) {
+            Ok(children) => children,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::control(base, error)),
+        };
         groups.extend(
             children
                 .flatten()
@@ -52,11 +58,20 @@ pub(super) fn sweep(config: &LauncherConfig) -> Result<Swept> {
     Ok(swept)
 }
 
+/// The folder was removed, before or while it was read.
+fn is_gone(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
+}
+
 /// Kills until the group is empty: a process may fork between the look and the kill.
 fn kill_all(group: &Path) -> Result<u32> {
     let mut killed = 0;
     loop {
-        let pids = cgroup::processes(group).map_err(|error| Error::control(group, error))?;
+        let pids = match cgroup::processes(group) {
+            Ok(pids) => pids,
+            Err(error) if is_gone(&error) => return Ok(killed),
+            Err(error) => return Err(Error::control(group, error)),
+        };
         if pids.is_empty() {
             return Ok(killed);
         }
