@@ -42,6 +42,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const FIRST_LOOK: Duration = Duration::from_millis(700);
 /// What one costs before one was measured.
 const USUAL_COST: u64 = 12 << 20;
+/// A claim is followed by a call on the same cores: building begins when that has most likely been answered.
+const PAUSE: Duration = Duration::from_millis(15);
 /// At most this many are built at once: each start uses a core for a while.
 const BUILDS: usize = 2;
 /// After a failed build, the class waits this long.
@@ -277,6 +279,7 @@ impl Engine {
                 .warm
                 .set(i64::try_from(stock.ready()).unwrap_or(i64::MAX));
             drop(tokio::time::timeout(LOOK_EVERY, stock.changed.notified()).await);
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
