@@ -36,6 +36,8 @@ pub struct Config {
     pub network: Network,
     /// Enforce the CPU share of a function's memory as a hard cap, as Lambda does, instead of a weight.
     pub cpu_cap: bool,
+    /// How events are worked off.
+    pub queue: crate::queue::Config,
     /// What is kept ready before it is asked for.
     pub warm: crate::warm::Config,
     /// Folders of the host that functions may see.
@@ -63,6 +65,7 @@ impl Default for Config {
             stop_grace: Duration::from_millis(500),
             network: Network::None,
             cpu_cap: false,
+            queue: crate::queue::Config::default(),
             warm: crate::warm::Config::default(),
             mounts: Vec::new(),
             sweep_interval: Duration::from_secs(300),

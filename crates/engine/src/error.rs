@@ -31,6 +31,14 @@ pub enum Error {
     /// The function takes its work in another way.
     #[error("the function cannot be called like this: {0}")]
     OtherMode(&'static str),
+    /// The payload is larger than an event's may be.
+    #[error("an event has at most {most} bytes, this one has {bytes}; pass a reference to the data instead")]
+    EventTooLarge {
+        /// What it has.
+        bytes: usize,
+        /// What it may have.
+        most: usize,
+    },
     /// No room before the wait was over.
     #[error("no room within the concurrency limit ({0:?}) in time; retry with backoff")]
     Throttled(Limit),
@@ -74,6 +82,7 @@ impl Error {
             Self::NotFound(_) => Code::NotFound,
             Self::NotReady(_) => Code::NotReady,
             Self::OtherMode(_) => Code::InvalidParameter,
+            Self::EventTooLarge { .. } => Code::RequestTooLarge,
             Self::Throttled(_) => Code::Throttled,
             Self::DeadlineExceeded(_) => Code::DeadlineExceeded,
             Self::Stopping => Code::ShuttingDown,

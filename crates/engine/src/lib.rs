@@ -18,6 +18,7 @@ mod mounts;
 mod pool;
 mod prepare;
 mod provisioned;
+pub mod queue;
 mod rate;
 mod resolve;
 mod running;
@@ -32,8 +33,8 @@ pub mod warm;
 mod web;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
 
 use flint_runtime::Catalog;
 use flint_sandbox::Launcher;
@@ -92,6 +93,11 @@ struct Inner {
     looks: mounts::Looks,
     /// Whose turn it is to compile.
     compiling: tokio::sync::Mutex<()>,
+    /// Functions that have events in the durable queue.
+    lines: queue::Lines,
+    claim: Mutex<queue::Claim>,
+    /// Told when something was put into the outbox.
+    outgoing: Arc<tokio::sync::Notify>,
     /// Background work that a stop waits for: starts, restarts, calls whose caller left.
     tasks: TaskTracker,
 }
@@ -107,6 +113,7 @@ impl Engine {
             .map(|(name, cap)| (name.clone(), Arc::new(admission::Gate::downstream(*cap))))
             .collect();
         let stock = warm::Stock::new(config.warm.clone());
+        let lines = queue::Lines::new(config.queue.concurrency);
         let inner = Inner {
             config,
             parts,
@@ -122,6 +129,9 @@ impl Engine {
             stopping: AtomicBool::new(false),
             looks: mounts::Looks::default(),
             compiling: tokio::sync::Mutex::default(),
+            lines,
+            claim: Mutex::default(),
+            outgoing: Arc::default(),
             tasks: TaskTracker::new(),
         };
         let engine = Self {
@@ -135,6 +145,7 @@ impl Engine {
         tokio::spawn(engine.clone().reap());
         tokio::spawn(engine.clone().keep_stock());
         tokio::spawn(engine.clone().sweep_disk());
+        tokio::spawn(engine.clone().drain_queue());
         Ok(engine)
     }
 

@@ -74,7 +74,7 @@ impl Engine {
 /// How long to wait for a commit before asking whether it failed.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-fn choose(entry: &FunctionEntry, qualifier: Option<&Qualifier>) -> Option<VersionNumber> {
+pub(crate) fn choose(entry: &FunctionEntry, qualifier: Option<&Qualifier>) -> Option<VersionNumber> {
     match qualifier {
         None => Some(VersionNumber::Latest),
         Some(Qualifier::Version(number)) => Some(*number),
@@ -90,7 +90,7 @@ fn choose(entry: &FunctionEntry, qualifier: Option<&Qualifier>) -> Option<Versio
 }
 
 /// A number in `[0, 1)`.
-fn draw() -> f64 {
+pub(crate) fn draw() -> f64 {
     let mut bytes = [0; 4];
     // Without randomness every call goes to the greater share: wrong by weight, right by version.
     let random = getrandom::fill(&mut bytes).map_or(u32::MAX, |()| u32::from_le_bytes(bytes));

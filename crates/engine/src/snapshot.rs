@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use flint_model::config::{Mode, NetworkMode};
+use flint_model::event::EventInvokeConfig;
 use flint_model::runtime::{Family, RuntimeId};
 use flint_model::version::{LastUpdate, State};
 use flint_model::{AccountId, Alias, Function, FunctionId, Provisioned, Version, VersionNumber};
@@ -84,6 +85,8 @@ pub(crate) struct FunctionEntry {
     pub(crate) aliases: Vec<Alias>,
     /// What is provisioned, by qualifier.
     pub(crate) provisioned: Vec<Provisioned>,
+    /// What is set for its events, by qualifier.
+    pub(crate) event_invoke: Vec<EventInvokeConfig>,
     pub(crate) gate: Arc<Gate>,
     /// Of the provisioned versions.
     pub(crate) provisioned_gates: BTreeMap<VersionNumber, Arc<Gate>>,
@@ -121,6 +124,12 @@ impl Snapshot {
         let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
         // A borrowed pair cannot be looked up in a map of owned pairs without copying; the copy is two short strings.
         maps.by_name.get(&(tenant.clone(), name.to_owned())).cloned()
+    }
+
+    pub(crate) fn by_id(&self, id: &FunctionId) -> Option<Arc<FunctionEntry>> {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = maps.by_name.get(maps.by_id.get(id)?)?;
+        (entry.function.id == *id).then(|| Arc::clone(entry))
     }
 
     /// All versions that have a pool, for the scaler and the stop.
@@ -222,6 +231,7 @@ impl Snapshot {
             versions,
             aliases: row.aliases,
             provisioned: row.provisioned,
+            event_invoke: row.event_invoke,
             gate,
             provisioned_gates,
         });

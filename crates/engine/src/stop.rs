@@ -23,6 +23,8 @@ impl Engine {
         for version in self.inner.snapshot.all() {
             self.retire(&version);
         }
+        self.inner.lines.wake();
+        self.leave_queue().await;
         self.empty_stock();
         self.inner.tasks.close();
         let grace = self.inner.config.stop_grace + Duration::from_secs(2);

@@ -3,6 +3,8 @@
 //! Guarantees: unknown names and bad values are all reported together, before a port is bound.
 
 mod mounts;
+mod queue;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -50,6 +52,7 @@ pub(crate) struct Settings {
     pub(crate) registries: flint_image::Access,
     pub(crate) disk_quota: Option<u64>,
     pub(crate) artefact_bytes: u64,
+    pub(crate) triggers: flint_triggers::Config,
 }
 
 /// How the server's own log is written.
@@ -452,6 +455,11 @@ const TABLE: &[Row] = &[
     ),
 ];
 
+/// Every row.
+fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().chain(queue::TABLE)
+}
+
 /// What is between commas.
 fn list(text: &str) -> Vec<String> {
     let parts = text.split(',').map(str::trim);
@@ -487,6 +495,7 @@ impl Settings {
             registries: flint_image::Access::default(),
             disk_quota: None,
             artefact_bytes: 64 << 30,
+            triggers: flint_triggers::Config::default(),
         }
     }
 
@@ -502,11 +511,13 @@ impl Settings {
                 .with_context(|| format!("{} is not TOML", path.display()))?;
             let (mounts, table) = mounts::take(table, &path.display().to_string(), &mut problems);
             settings.engine.mounts = mounts;
+            let (webhooks, table) = webhooks::take(table, &path.display().to_string(), &mut problems);
+            settings.triggers.webhooks = webhooks;
             for (key, value) in flatten(&table) {
                 settings.set(&key, &value, &path.display().to_string(), &mut problems);
             }
         }
-        let by_variable: BTreeMap<String, &str> = TABLE.iter().map(|row| (variable(row.0), row.0)).collect();
+        let by_variable: BTreeMap<String, &str> = rows().map(|row| (variable(row.0), row.0)).collect();
         let environment: BTreeMap<_, _> = sources.environment.iter().cloned().collect();
         for (name, value) in &environment {
             if let Some(key) = by_variable.get(name) {
@@ -530,7 +541,7 @@ impl Settings {
     }
 
     fn set(&mut self, key: &str, value: &str, from: &str, problems: &mut Vec<String>) {
-        match TABLE.iter().find(|row| row.0 == key) {
+        match rows().find(|row| row.0 == key) {
             None => problems.push(format!(
                 "{key} ({from}): no such setting; see docs/reference/configuration.md"
             )),
@@ -567,11 +578,12 @@ impl Settings {
             problems.push("network.default = egress: set network.egress = true as well".into());
         }
         self.engine.region.clone_from(&self.region);
+        self.triggers.region.clone_from(&self.region);
     }
 
     /// The table as the reference page shows it: name, variable, meaning.
     pub(crate) fn reference() -> impl Iterator<Item = (&'static str, String, &'static str)> {
-        TABLE.iter().map(|row| (row.0, variable(row.0), row.1))
+        rows().map(|row| (row.0, variable(row.0), row.1))
     }
 }
 
@@ -599,7 +611,7 @@ const OTHERS: &[&str] = &[
 /// Whether a variable means something to the server or the command line.
 #[cfg(test)]
 pub(crate) fn knows(name: &str) -> bool {
-    OTHERS.contains(&name) || TABLE.iter().any(|row| variable(row.0) == name)
+    OTHERS.contains(&name) || rows().any(|row| variable(row.0) == name)
 }
 
 /// `server.data_dir` is `FLINT_DATA_DIR`, `engine.cpu_cap` is `FLINT_ENGINE_CPU_CAP`.

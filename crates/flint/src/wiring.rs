@@ -17,6 +17,7 @@ use flint_sandbox::launcher::{self, LauncherProcess};
 use flint_sandbox::{EgressConfig, HostReport, Launcher, LauncherConfig};
 use flint_store::Store;
 use flint_telemetry::{FunctionLogs, Metrics};
+use flint_triggers::Triggers;
 
 use crate::config::{LogFormat, Settings};
 use crate::endpoint::Endpoint;
@@ -89,7 +90,9 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
         logs: logs.clone(),
         metrics: Metrics::default(),
     };
-    let engine = Engine::start(settings.engine.clone(), parts).await?;
+    let mut engine_config = settings.engine.clone();
+    engine_config.queue.node = node(&settings.data_dir)?;
+    let engine = Engine::start(engine_config, parts).await?;
     let host = Host {
         catalog,
         launcher: launcher.clone(),
@@ -115,8 +118,10 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     // Before the announcement: whoever waits for that may look for the address at once.
     let endpoint = Endpoint::write(&settings.data_dir, address)?;
     announce(&settings, address, launcher.report())?;
+    let triggers = Triggers::start(settings.triggers.clone(), store.clone(), engine.clone());
     let stop = listener.serve(doors, signalled(signals, launcher.clone())).await;
     tracing::info!(reason = stop, "stopping");
+    triggers.stop(settings.drain).await;
     engine.stop(settings.drain).await;
     // What was not stopped in time is killed with the launcher; the server ends after it, so that nothing outlives it.
     if tokio::time::timeout(LAUNCHER_END, launcher.shutdown())
@@ -128,6 +133,21 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     drop(endpoint);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Who this server is among those that share a store: the same after a restart, so that it goes on at once with what it
+/// worked on before.
+fn node(data_dir: &Path) -> Result<String> {
+    let path = data_dir.join("node");
+    match std::fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
+        _ => {
+            let node = uuid::Uuid::new_v4().to_string();
+            std::fs::write(&path, format!("{node}\n"))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            Ok(node)
+        }
+    }
 }
 
 /// How often what no image and no version uses any more is looked for.

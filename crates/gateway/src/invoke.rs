@@ -2,19 +2,23 @@
 //!
 //! Source: AWS Lambda API reference, `Invoke` (2015-03-31): headers `X-Amz-Invocation-Type`, `X-Amz-Log-Type`,
 //! `X-Amz-Client-Context`, query `Qualifier`. Our own: `X-Flint-Deadline-Ms` (milliseconds the caller will wait),
-//! `X-Flint-Timing` in the answer (milliseconds by stage).
+//! `X-Flint-Timing` in the answer (milliseconds by stage), `X-Flint-Idempotency-Key` of an event (the same key with the same
+//! payload is taken in once in 24 hours, with another payload refused), `X-Flint-Repeats` in the answer to such a repetition
+//! (request id of the first).
 
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use flint_model::event::{Context, Source};
 use flint_model::outcome::{FunctionError, Timings};
 use flint_model::{AccountId, Code, FunctionRef, Invocation, Outcome, Qualifier, RequestId, limits};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::Full;
 use percent_encoding::percent_decode_str;
+use sha2::{Digest, Sha256};
 
 use crate::error::{aws_error, from_engine};
 use crate::{Answer, Gateway, Who, json_check};
@@ -24,6 +28,7 @@ use crate::{Answer, Gateway, Who, json_check};
 enum InvocationType {
     RequestResponse,
     DryRun,
+    Event,
 }
 
 type Refused = Box<Answer>;
@@ -97,10 +102,44 @@ impl Gateway {
                 Ok(_) => Ok(empty(StatusCode::NO_CONTENT)),
                 Err(error) => Ok(from_engine(&error, &arn)),
             },
+            InvocationType::Event => self.accept(invocation, &parts.headers, &arn).await,
             InvocationType::RequestResponse => match self.engine.invoke(invocation).await {
                 Ok(outcome) => Ok(answer(outcome)),
                 Err(error) => Ok(from_engine(&error, &arn)),
             },
+        }
+    }
+
+    /// Takes an event in. Answers after it is on the disk.
+    async fn accept(
+        &self,
+        invocation: Invocation,
+        headers: &HeaderMap,
+        arn: &str,
+    ) -> Result<Answer, Refused> {
+        if invocation.payload.len() > limits::EVENT_PAYLOAD {
+            return Err(refuse(
+                Code::RequestTooLarge,
+                "Request must be smaller than 1048576 bytes for the InvokeFunction operation",
+            ));
+        }
+        let key = idempotency_key(headers, &invocation)?;
+        let context = Context {
+            client_context: invocation.client_context.clone(),
+            trace_id: invocation.trace_id.clone(),
+            ..Context::new(Source::Invoke, invocation.caller.clone())
+        };
+        match self.engine.accept(invocation, context, key).await {
+            Ok(accepted) => {
+                let mut answer = empty(StatusCode::ACCEPTED);
+                if accepted.repeated
+                    && let Ok(id) = HeaderValue::from_str(accepted.request_id.as_str())
+                {
+                    answer.headers_mut().insert("x-flint-repeats", id);
+                }
+                Ok(answer)
+            }
+            Err(error) => Ok(from_engine(&error, arn)),
         }
     }
 
@@ -234,11 +273,7 @@ fn invocation_type(headers: &HeaderMap) -> Result<InvocationType, Refused> {
     match header(headers, "x-amz-invocation-type") {
         None | Some("RequestResponse" | "") => Ok(InvocationType::RequestResponse),
         Some("DryRun") => Ok(InvocationType::DryRun),
-        Some("Event") => {
-            let message = "asynchronous invocation (Event) needs the durable queue, which this release does not have; \
-                           use RequestResponse";
-            Err(refuse(Code::InvalidParameter, message))
-        }
+        Some("Event") => Ok(InvocationType::Event),
         Some(other) => {
             let message = format!(
                 "1 validation error detected: Value '{other}' at 'invocationType' failed to satisfy constraint: \
@@ -248,6 +283,32 @@ fn invocation_type(headers: &HeaderMap) -> Result<InvocationType, Refused> {
         }
     }
 }
+
+/// The sender's key, with a digest of what it stands for.
+fn idempotency_key(
+    headers: &HeaderMap,
+    invocation: &Invocation,
+) -> Result<Option<(String, String)>, Refused> {
+    let Some(value) = headers.get("x-flint-idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value.to_str().unwrap_or_default();
+    if key.is_empty() || key.len() > LONGEST_KEY {
+        return Err(refuse(
+            Code::InvalidParameter,
+            "X-Flint-Idempotency-Key has 1 to 256 printable ASCII characters",
+        ));
+    }
+    let mut digest = Sha256::new();
+    let qualifier = invocation.qualifier.as_ref().map(ToString::to_string);
+    digest.update(qualifier.unwrap_or_default());
+    digest.update([0]);
+    digest.update(&invocation.payload);
+    Ok(Some((key.to_owned(), hex::encode(digest.finalize()))))
+}
+
+/// Of an idempotency key, in bytes.
+const LONGEST_KEY: usize = 256;
 
 fn log_tail(headers: &HeaderMap) -> Result<bool, Refused> {
     match header(headers, "x-amz-log-type") {

@@ -66,6 +66,8 @@ codes! {
     QuotaExceeded = 2005, "CodeStorageExceededException", 400, false;
     /// The disk's share for packages, layers and artefacts is used up.
     DiskQuota = 2006, "CodeStorageExceededException", 400, false;
+    /// The idempotency key was used with another payload.
+    IdempotencyConflict = 2008, "ResourceConflictException", 409, false;
     /// A package cannot be accepted: not a zip, hostile entries, too large when unpacked.
     BadPackage = 2101, "InvalidParameterValueException", 400, false;
     /// A stored package is not what was uploaded.

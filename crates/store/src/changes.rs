@@ -13,6 +13,14 @@ pub(crate) fn record_function(connection: &Connection, tenant: &AccountId, id: &
     Ok(())
 }
 
+/// The same for a trigger.
+pub(crate) fn record_trigger(connection: &Connection, tenant: &AccountId, id: &str) -> Result<()> {
+    connection
+        .prepare_cached("INSERT INTO changes (tenant, kind, id) VALUES ($1, 'trigger', $2)")?
+        .execute(params![tenant.as_str(), id])?;
+    Ok(())
+}
+
 /// Number of the last change (0 in an empty store).
 pub(crate) fn last(connection: &Connection) -> Result<i64> {
     Ok(connection
@@ -25,14 +33,15 @@ impl Store {
     /// appears once.
     pub async fn changes_since(&self, seq: i64) -> Result<(i64, Vec<(AccountId, FunctionId)>)> {
         self.read(move |connection| {
-            let mut query = connection.prepare_cached(
+            // One read transaction: changes of other kinds count as seen, those that come meanwhile do not.
+            let transaction = connection.unchecked_transaction()?;
+            let upto = last(&transaction)?.max(seq);
+            let mut query = transaction.prepare_cached(
                 "SELECT MAX(seq), tenant, id FROM changes WHERE seq > $1 AND kind = 'function' GROUP BY tenant, id",
             )?;
-            let mut upto = seq;
             let mut changed = Vec::new();
             let mut rows = query.query([seq])?;
             while let Some(row) = rows.next()? {
-                upto = upto.max(row.get(0)?);
                 let tenant: String = row.get(1)?;
                 let id: String = row.get(2)?;
                 changed.push((AccountId::from_trusted(tenant), FunctionId::from_trusted(id)));

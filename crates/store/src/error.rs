@@ -99,6 +99,29 @@ pub enum Error {
     /// Nothing is provisioned for the qualifier.
     #[error("nothing is provisioned for {0}; list what is")]
     NotProvisioned(String),
+    /// No event settings for the qualifier.
+    #[error("nothing is set for the events of {0}; list what is")]
+    NoEventInvoke(String),
+    /// No such trigger in the tenant.
+    #[error("trigger {0} does not exist; list the triggers")]
+    TriggerNotFound(String),
+    /// The trigger's name is taken.
+    #[error("trigger {0} exists already; update it or choose another name")]
+    TriggerExists(String),
+    /// No such dead letter in the tenant.
+    #[error("dead letter {0} does not exist; list the dead letters")]
+    DeadLetterNotFound(String),
+    /// The function of a dead letter was deleted.
+    #[error(
+        "the function of dead letter {0} was deleted; send its payload to another function, or delete it"
+    )]
+    FunctionGone(String),
+    /// The idempotency key was used for something else.
+    #[error("idempotency key {0} was used with another payload; use a new key for a new event")]
+    OtherPayload(String),
+    /// Another server works on the shard now.
+    #[error("shard {0} has gone to another server; it settles what is left")]
+    Fenced(u32),
     /// More tags than a function may have.
     #[error("a function has at most {limit} tags; remove some first")]
     TooManyTags {
@@ -229,16 +252,22 @@ impl Error {
             | Self::ImageNotFound(_)
             | Self::LayerNotFound { .. }
             | Self::StatementNotFound(_)
+            | Self::NoEventInvoke(_)
+            | Self::TriggerNotFound(_)
+            | Self::DeadLetterNotFound(_)
+            | Self::FunctionGone(_)
             | Self::ArtefactNotFound { .. } => Code::NotFound,
             Self::FunctionExists(_)
             | Self::StatementExists(_)
             | Self::ArtefactInUse { .. }
             | Self::AliasExists(_)
+            | Self::TriggerExists(_)
             | Self::UpdateInProgress
             | Self::StillPending
             | Self::VersionProvisioned
             | Self::AliasProvisioned
             | Self::VersionInUse { .. } => Code::Conflict,
+            Self::OtherPayload(_) => Code::IdempotencyConflict,
             Self::NotProvisioned(_) => Code::NotProvisioned,
             Self::RevisionMismatch | Self::PolicyRevisionMismatch => Code::PreconditionFailed,
             Self::LatestShared
@@ -262,6 +291,7 @@ impl Error {
             | Self::Document(_)
             | Self::NewerSchema { .. }
             | Self::Commit(_)
+            | Self::Fenced(_)
             | Self::Closed => Code::Store,
         }
     }

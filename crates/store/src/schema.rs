@@ -58,6 +58,41 @@ CREATE TABLE provisioned_concurrency (
     modified_ms INTEGER NOT NULL,
     PRIMARY KEY (tenant, function_id, qualifier),
     FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
+", "
+CREATE TABLE nodes (id TEXT PRIMARY KEY, until_ms INTEGER NOT NULL);
+CREATE TABLE shards (shard INTEGER PRIMARY KEY, owner TEXT, epoch INTEGER NOT NULL);
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, shard INTEGER NOT NULL, tenant TEXT NOT NULL, function_id TEXT NOT NULL,
+    qualifier TEXT, request_id TEXT NOT NULL, received_ms INTEGER NOT NULL, visible_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, deferred INTEGER NOT NULL, context TEXT NOT NULL, payload BLOB NOT NULL,
+    FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
+CREATE INDEX events_by_function ON events (function_id, visible_ms, seq);
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, shard INTEGER NOT NULL, tenant TEXT NOT NULL, function_id TEXT NOT NULL,
+    target TEXT NOT NULL, kind TEXT NOT NULL, created_ms INTEGER NOT NULL, visible_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, letter TEXT NOT NULL, payload BLOB NOT NULL, body BLOB NOT NULL);
+CREATE INDEX outbox_by_target ON outbox (target, visible_ms, seq);
+CREATE TABLE dead_letters (
+    id TEXT PRIMARY KEY, tenant TEXT NOT NULL, function_id TEXT NOT NULL, died_ms INTEGER NOT NULL,
+    document TEXT NOT NULL, payload BLOB NOT NULL);
+CREATE INDEX dead_letters_by_function ON dead_letters (tenant, function_id, id);
+CREATE TABLE idempotency (
+    tenant TEXT NOT NULL, function_id TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, request_id TEXT NOT NULL,
+    until_ms INTEGER NOT NULL,
+    PRIMARY KEY (tenant, function_id, key));
+CREATE INDEX idempotency_by_end ON idempotency (until_ms);
+CREATE TABLE event_invoke_configs (
+    tenant TEXT NOT NULL, function_id TEXT NOT NULL, qualifier TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (tenant, function_id, qualifier),
+    FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
+CREATE TABLE triggers (
+    tenant TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, function_id TEXT NOT NULL,
+    qualifier TEXT, enabled INTEGER NOT NULL, document TEXT NOT NULL, revision INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL, modified_ms INTEGER NOT NULL, status TEXT,
+    PRIMARY KEY (tenant, id),
+    FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
+CREATE UNIQUE INDEX triggers_by_name ON triggers (tenant, kind, name);
+CREATE INDEX triggers_by_kind ON triggers (kind, tenant, name);
 "];
 
 /// The oldest schema whose release can still work with what this one leaves behind (decision 002). Raised only by a step

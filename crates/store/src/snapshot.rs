@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use flint_model::event::EventInvokeConfig;
 use flint_model::{AccountId, Alias, Function, FunctionId, Provisioned, Version};
 use rusqlite::{Connection, params};
 
 use crate::package::Keep;
-use crate::{Result, Store, alias, function, provisioned, version};
+use crate::{Result, Store, alias, event_invoke, function, provisioned, version};
 
 /// What must stay on the disk.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +29,8 @@ pub struct FunctionRow {
     pub aliases: Vec<Alias>,
     /// By qualifier.
     pub provisioned: Vec<Provisioned>,
+    /// What is set for its events, by qualifier.
+    pub event_invoke: Vec<EventInvokeConfig>,
 }
 
 pub(crate) fn load(
@@ -46,11 +49,13 @@ pub(crate) fn load(
     let versions = version::list(connection, &function, 0, i64::MAX)?;
     let aliases = alias::list(connection, &function, "", i64::MAX)?;
     let provisioned = provisioned::list(connection, &function, "", i64::MAX)?;
+    let event_invoke = event_invoke::list(connection, &function)?;
     Ok(Some(FunctionRow {
         function,
         versions,
         aliases,
         provisioned,
+        event_invoke,
     }))
 }
 

@@ -10,6 +10,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::event_metrics::EventMetrics;
+use crate::trigger_metrics::TriggerMetrics;
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FunctionLabel {
     tenant: String,
@@ -62,6 +65,10 @@ pub struct Metrics {
     start_stages: Family<StageLabel, Histogram, fn() -> Histogram>,
     /// Sandboxes and generic runtimes kept ready.
     pub warm: Gauge,
+    /// Events of the durable queue.
+    pub events: EventMetrics,
+    /// Triggers.
+    pub triggers: TriggerMetrics,
     /// Log records dropped because the disk was too slow.
     pub logs_dropped: Gauge,
 }
@@ -120,6 +127,10 @@ impl Default for Metrics {
             "Log records dropped",
             logs_dropped.clone(),
         );
+        let (events, triggers) = (
+            EventMetrics::new(&mut registry),
+            TriggerMetrics::new(&mut registry),
+        );
         let registry = Arc::new(registry);
         Self {
             registry,
@@ -132,6 +143,8 @@ impl Default for Metrics {
             starts,
             start_stages,
             warm,
+            events,
+            triggers,
             logs_dropped,
         }
     }

@@ -26,6 +26,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("engine", 2, &[]),
     ("gateway", 4, &[]),
     ("admin", 4, &[]),
+    ("triggers", 4, &[]),
     ("flint", 5, &[]),
     ("testkit", 6, &[]),
 ];

@@ -1,0 +1,51 @@
+//! Configuration of the triggers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// An address that functions' records may be delivered to, by the operator's name (`webhook://NAME`).
+#[derive(Clone)]
+pub struct Webhook {
+    /// Where it is posted.
+    pub url: String,
+    /// Signs what is posted; `None` leaves it unsigned.
+    pub secret: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhook")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What triggers and sinks work with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Region in ARNs.
+    pub region: String,
+    /// Addresses outside.
+    pub webhooks: BTreeMap<String, Webhook>,
+    /// How long an address may take to answer.
+    pub delivery_timeout: Duration,
+    /// First wait after a delivery that was not taken; doubled up to `delivery_longest_wait`.
+    pub delivery_first_wait: Duration,
+    /// The longest of these waits.
+    pub delivery_longest_wait: Duration,
+    /// How long a delivery is tried before it becomes a dead letter.
+    pub delivery_age: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            region: "us-east-1".into(),
+            webhooks: BTreeMap::new(),
+            delivery_timeout: Duration::from_secs(10),
+            delivery_first_wait: Duration::from_secs(1),
+            delivery_longest_wait: Duration::from_secs(300),
+            delivery_age: Duration::from_secs(24 * 3_600),
+        }
+    }
+}

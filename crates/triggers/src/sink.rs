@@ -1,0 +1,55 @@
+//! Where deliveries go: one module for each kind of place outside.
+
+mod webhook;
+
+use flint_model::Destination;
+use flint_store::Delivery;
+
+use crate::Config;
+
+/// Why a delivery was not taken.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// It may be taken later.
+    Later(String),
+    /// It never will be.
+    Never(String),
+}
+
+/// Every sink there is.
+#[derive(Debug)]
+pub(crate) struct Sinks {
+    config: Config,
+    webhook: webhook::Sender,
+}
+
+impl Sinks {
+    pub(crate) fn new(config: Config) -> Self {
+        let webhook = webhook::Sender::new(&config);
+        Self { config, webhook }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Gives a delivery to its sink; `Ok` when it was taken.
+    pub(crate) async fn deliver(&self, delivery: &Delivery) -> Result<(), Refused> {
+        match Destination::parse(&delivery.target) {
+            Some(Destination::Webhook(name)) => match self.config.webhooks.get(&name) {
+                Some(webhook) => self.webhook.post(webhook, delivery).await,
+                // The operator may bring it back.
+                None => Err(Refused::Later(format!(
+                    "no webhook of the name {name} is configured"
+                ))),
+            },
+            Some(Destination::Kafka { .. }) => Err(Refused::Later("no Kafka cluster is configured".into())),
+            Some(Destination::Foreign(arn)) => Err(Refused::Never(format!("{arn} is not reached from here"))),
+            // The queue takes these in its own transactions.
+            Some(Destination::Function(_)) | None => Err(Refused::Never(format!(
+                "{} cannot be delivered to",
+                delivery.target
+            ))),
+        }
+    }
+}
