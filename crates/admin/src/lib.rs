@@ -13,6 +13,7 @@ mod code_signing;
 mod concurrency;
 mod config;
 mod configuration;
+mod dead_letter;
 mod error;
 mod event_invoke;
 mod function;
@@ -81,6 +82,8 @@ pub struct Host {
     pub launcher: Launcher,
     /// What functions wrote.
     pub logs: FunctionLogs,
+    /// Runs events that were put back.
+    pub engine: flint_engine::Engine,
     /// How far provisioned concurrency is.
     pub provisioning: flint_engine::Provisioning,
     /// Container images.
@@ -206,6 +209,14 @@ impl Admin {
             Operation::PutFunctionRecursionConfig => self.put_recursion(caller, &request).await,
             Operation::GetFunctionRecursionConfig => self.get_recursion(caller, &request).await,
             Operation::GetFunctionCodeSigningConfig => self.get_code_signing(caller, &request).await,
+            Operation::PutFunctionEventInvokeConfig => self.put_event_invoke(caller, &request).await,
+            Operation::UpdateFunctionEventInvokeConfig => self.update_event_invoke(caller, &request).await,
+            Operation::DeleteFunctionEventInvokeConfig => self.delete_event_invoke(caller, &request).await,
+            Operation::ListFunctionEventInvokeConfigs => self.list_event_invoke(caller, &request).await,
+            Operation::ListDeadLetters => self.list_dead_letters(caller, &request).await,
+            Operation::GetDeadLetter => self.get_dead_letter(caller, &request).await,
+            Operation::RedriveDeadLetter => self.redrive_dead_letter(caller, &request).await,
+            Operation::DeleteDeadLetter => self.delete_dead_letter(caller, &request).await,
             Operation::GetFunctionEventInvokeConfig => self.get_event_invoke(caller, &request).await,
             Operation::PublishLayerVersion => self.publish_layer(caller, &request).await,
             Operation::GetLayerVersion => self.get_layer_version(caller, &request).await,

@@ -3,6 +3,7 @@
 mod alias;
 mod artefact;
 mod completion;
+mod dead_letter;
 mod deploy;
 mod doctor;
 mod failure;
@@ -87,6 +88,9 @@ enum Verb {
     /// Artefacts: large files, versioned apart from code.
     #[command(subcommand)]
     Artefact(artefact::Verb),
+    /// Dead letters: events that were given up.
+    #[command(name = "dlq", subcommand)]
+    DeadLetter(dead_letter::Verb),
     /// Show what a function wrote.
     Logs(log::Args),
     /// Runtimes of the server.
@@ -141,6 +145,7 @@ fn dispatch(cli: Cli, terminal: Terminal) -> Result<Exit> {
         Verb::Alias(verb) => alias::run(verb, &Server::find(at)?, terminal),
         Verb::Layer(verb) => layer::run(verb, &Server::find(at)?, terminal),
         Verb::Artefact(verb) => artefact::run(verb, &Server::find(at)?, terminal),
+        Verb::DeadLetter(verb) => dead_letter::run(verb, &Server::find(at)?, terminal),
         Verb::Logs(args) => log::run(&args, &Server::find(at)?, terminal),
         Verb::Runtime(verb) => runtime::run(verb, &Server::find(at)?, terminal),
         Verb::Image(verb) => image::run(verb, &Server::find(at)?, terminal),

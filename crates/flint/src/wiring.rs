@@ -97,6 +97,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
         catalog,
         launcher: launcher.clone(),
         logs,
+        engine: engine.clone(),
         provisioning: engine.provisioning(),
         images,
         registries: settings.registries.clone(),

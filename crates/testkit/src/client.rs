@@ -197,6 +197,13 @@ impl Lambda {
         bail!("{name} is not active after 30 s")
     }
 
+    /// Queues an event for a function.
+    pub fn send(&self, name: &str, payload: &Value) -> Result<Answer> {
+        let path = format!("/2015-03-31/functions/{name}/invocations");
+        let headers = [("x-amz-invocation-type", "Event")];
+        self.request("POST", &path, &headers, payload.to_string().as_bytes())
+    }
+
     /// Invokes a function and asks for the end of its log.
     pub fn invoke(&self, name: &str, payload: &Value) -> Result<Answer> {
         let path = format!("/2015-03-31/functions/{name}/invocations");

@@ -3,6 +3,7 @@
 //! For tests only. A server that is dropped is stopped, and its data folder removed.
 
 mod client;
+mod collector;
 mod host;
 pub mod image;
 mod java;
@@ -10,6 +11,7 @@ mod package;
 mod server;
 
 pub use client::{Answer, Lambda};
+pub use collector::{Collector, Taken};
 pub use host::{Footprint, descendants, processes_of_uids, resident_kib};
 pub use java::java_classes;
 pub use package::{zip_of, zip_of_bytes};

@@ -43,7 +43,7 @@ impl Server {
 
     fn start_in(binary: PathBuf, folder: TempDir, user: Option<u32>, arguments: &[&str]) -> Result<Self> {
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-        let (child, address) = spawn(&binary, folder.path(), user, &arguments)?;
+        let (child, address) = spawn(&binary, folder.path(), user, &arguments, &[])?;
         Ok(Self {
             binary,
             arguments,
@@ -103,10 +103,28 @@ impl Server {
 
     /// Starts it again on the same data folder, on another port.
     pub fn restart(&mut self) -> Result<()> {
-        let (child, address) = spawn(&self.binary, self.folder.path(), self.user, &self.arguments)?;
+        self.restart_with(&[])
+    }
+
+    /// The same with further environment variables.
+    pub fn restart_with(&mut self, environment: &[(&str, &str)]) -> Result<()> {
+        let folder = self.folder.path();
+        let (child, address) = spawn(&self.binary, folder, self.user, &self.arguments, environment)?;
         self.child = child;
         self.address = address;
         Ok(())
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait_killed(&mut self, patience: Duration) -> Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < patience {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            pause();
+        }
+        bail!("the server still runs after {patience:?}")
     }
 
     /// Asks it to stop and waits; returns how long that took.
@@ -144,7 +162,13 @@ pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(5));
 }
 
-fn spawn(binary: &Path, data_dir: &Path, user: Option<u32>, arguments: &[String]) -> Result<(Child, String)> {
+fn spawn(
+    binary: &Path,
+    data_dir: &Path,
+    user: Option<u32>,
+    arguments: &[String],
+    environment: &[(&str, &str)],
+) -> Result<(Child, String)> {
     let log = std::fs::File::options()
         .create(true)
         .append(true)
@@ -154,6 +178,7 @@ fn spawn(binary: &Path, data_dir: &Path, user: Option<u32>, arguments: &[String]
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FLINT_")) {
         command.env_remove(name);
     }
+    command.envs(environment.iter().copied());
     if let Some(user) = user {
         command.uid(user).gid(user);
     }

@@ -30,11 +30,17 @@ pub(crate) struct Args {
     /// Show the end of the log of this call on standard error.
     #[arg(long)]
     log: bool,
+    /// Queue the event and do not wait: it is run as soon as there is room, and again if it fails.
+    #[arg(long, conflicts_with = "log")]
+    queue: bool,
+    /// With --queue: take the event in only once under this key (24 hours).
+    #[arg(long, value_name = "KEY", requires = "queue")]
+    key: Option<String>,
     /// List the calls under way, of the function when one is named, instead of calling it.
-    #[arg(long, conflicts_with_all = ["event", "alias", "version", "log"])]
+    #[arg(long, conflicts_with_all = ["event", "alias", "version", "log", "queue"])]
     running: bool,
     /// Cancel a call under way, by its request id: its processes are ended.
-    #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["name", "event", "alias", "version", "log", "running"])]
+    #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["name", "event", "alias", "version", "log", "running", "queue"])]
     cancel: Option<String>,
 }
 
@@ -105,10 +111,23 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
     if args.log {
         headers.push(("x-amz-log-type", "Tail".to_owned()));
     }
+    if args.queue {
+        headers.push(("x-amz-invocation-type", "Event".to_owned()));
+        if let Some(key) = args.key {
+            headers.push(("x-flint-idempotency-key", key));
+        }
+    }
     let answer = server.signed("POST", &route, &headers, event(args.event)?)?;
     let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(tail) = header("x-amz-log-result").and_then(|text| STANDARD.decode(text).ok()) {
         terminal.say(String::from_utf8_lossy(&tail).trim_end().to_owned());
+    }
+    if args.queue {
+        let id = header("x-flint-repeats")
+            .or_else(|| header("x-amzn-requestid"))
+            .unwrap_or_default();
+        terminal.say(Message::Queued.with("id", id));
+        return Ok(Exit::Good);
     }
     terminal.write(&answer.body)?;
     // For people only: a script gets the answer's bytes and nothing else.

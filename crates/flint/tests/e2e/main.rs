@@ -5,6 +5,7 @@
 mod bytecode;
 mod concurrency;
 mod cycles;
+mod events;
 mod java;
 mod kills;
 mod life;
