@@ -1,8 +1,10 @@
 //! Configuration of the management API.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flint_model::mount::HostMount;
+use flint_model::schedule::Calendar;
 use flint_model::{UnixMillis, limits};
 
 use crate::Networks;
@@ -23,6 +25,8 @@ pub struct Config {
     pub networks: Networks,
     /// Names of the systems that functions may say they work on.
     pub downstreams: Vec<String>,
+    /// Business-day calendars that timers may name.
+    pub calendars: BTreeMap<String, Calendar>,
     /// Folders of the host that functions may show; none unless the operator approves some.
     pub mounts: Vec<HostMount>,
     /// Concurrency of an account, all functions together (1,000 as on AWS).
@@ -45,6 +49,7 @@ impl Config {
             base_from_host: false,
             networks: Networks::default(),
             downstreams: Vec::new(),
+            calendars: BTreeMap::new(),
             mounts: Vec::new(),
             account_concurrency: limits::ACCOUNT_CONCURRENCY,
             total_code_size: 80_530_636_800,

@@ -35,6 +35,7 @@ mod runtime;
 mod server;
 mod tag;
 mod target;
+mod trigger;
 mod version;
 
 use std::path::PathBuf;
@@ -213,10 +214,6 @@ impl Admin {
             Operation::UpdateFunctionEventInvokeConfig => self.update_event_invoke(caller, &request).await,
             Operation::DeleteFunctionEventInvokeConfig => self.delete_event_invoke(caller, &request).await,
             Operation::ListFunctionEventInvokeConfigs => self.list_event_invoke(caller, &request).await,
-            Operation::ListDeadLetters => self.list_dead_letters(caller, &request).await,
-            Operation::GetDeadLetter => self.get_dead_letter(caller, &request).await,
-            Operation::RedriveDeadLetter => self.redrive_dead_letter(caller, &request).await,
-            Operation::DeleteDeadLetter => self.delete_dead_letter(caller, &request).await,
             Operation::GetFunctionEventInvokeConfig => self.get_event_invoke(caller, &request).await,
             Operation::PublishLayerVersion => self.publish_layer(caller, &request).await,
             Operation::GetLayerVersion => self.get_layer_version(caller, &request).await,
@@ -227,24 +224,48 @@ impl Admin {
             Operation::AddLayerVersionPermission => self.add_layer_permission(caller, &request).await,
             Operation::GetLayerVersionPolicy => self.get_layer_policy(caller, &request).await,
             Operation::RemoveLayerVersionPermission => self.remove_layer_permission(caller, &request).await,
+            Operation::NotOffered(name) => Err(Error::NotOffered(name)),
+            own => self.route_own(caller, &request, own).await,
+        }
+    }
+
+    /// What is not of the service model: below `/api/v1`.
+    async fn route_own(&self, caller: &Caller, request: &Request, operation: Operation) -> Result<Response> {
+        match operation {
+            Operation::ListTriggers => self.list_triggers(caller, request).await,
+            Operation::CreateTrigger => self.create_trigger(caller, request).await,
+            Operation::GetTrigger => self.get_trigger(caller, request).await,
+            Operation::PutTrigger => self.put_trigger(caller, request).await,
+            Operation::DeleteTrigger => self.delete_trigger(caller, request).await,
+            Operation::PauseTrigger => self.pause_trigger(caller, request).await,
+            Operation::ResumeTrigger => self.resume_trigger(caller, request).await,
+            Operation::TestTrigger => self.test_trigger(caller, request).await,
+            Operation::ListDeadLetters => self.list_dead_letters(caller, request).await,
+            Operation::GetDeadLetter => self.get_dead_letter(caller, request).await,
+            Operation::RedriveDeadLetter => self.redrive_dead_letter(caller, request).await,
+            Operation::DeleteDeadLetter => self.delete_dead_letter(caller, request).await,
             // Its body is a stream: `handle_upload` takes it.
             Operation::PublishArtefact => Err(Error::NotOffered("PublishArtefact")),
-            Operation::ListArtefacts => self.list_artefacts(caller, &request).await,
-            Operation::GetArtefact => self.get_artefact(caller, &request).await,
-            Operation::DeleteArtefact => self.delete_artefact(caller, &request).await,
-            Operation::DownloadCode => self.download_code(&request).await,
+            Operation::ListArtefacts => self.list_artefacts(caller, request).await,
+            Operation::GetArtefact => self.get_artefact(caller, request).await,
+            Operation::DeleteArtefact => self.delete_artefact(caller, request).await,
+            Operation::DownloadCode => self.download_code(request).await,
             Operation::GetServer => self.server_info(caller).await,
-            Operation::GetFunctionLogs => self.function_logs(caller, &request).await,
+            Operation::GetFunctionLogs => self.function_logs(caller, request).await,
             Operation::ListRuntimes => self.list_runtimes(),
-            Operation::RegisterRuntime => self.register_runtime(&request).await,
-            Operation::UnregisterRuntime => self.unregister_runtime(&request).await,
+            Operation::RegisterRuntime => self.register_runtime(request).await,
+            Operation::UnregisterRuntime => self.unregister_runtime(request).await,
             Operation::ListImages => self.list_images(caller).await,
             // Its body is read as it comes (`handle_stream`); a listener that did not is told.
             Operation::ImportImage => Err(Error::NotOffered("ImportImage")),
-            Operation::PullImage => self.pull_image(caller, &request).await,
-            Operation::GetImage => self.get_image(caller, &request).await,
-            Operation::DeleteImage => self.delete_image(caller, &request).await,
-            Operation::NotOffered(name) => Err(Error::NotOffered(name)),
+            Operation::PullImage => self.pull_image(caller, request).await,
+            Operation::GetImage => self.get_image(caller, request).await,
+            Operation::DeleteImage => self.delete_image(caller, request).await,
+            // `route` has all others.
+            other => {
+                tracing::error!(?other, "an operation leads nowhere");
+                Err(Error::NotOffered("this"))
+            }
         }
     }
 }

@@ -69,6 +69,15 @@ impl Request {
     }
 }
 
+impl Request {
+    /// The body of one of our own operations: what is wrong with it is said in full.
+    pub(crate) fn own_body<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            flint_api::Error::InvalidParameter(format!("the body cannot be read: {error}")).into()
+        })
+    }
+}
+
 /// Refuses a body that is larger than its operation takes.
 pub(crate) fn check_size(operation: Operation, size: usize) -> Result<()> {
     if size < limit(operation) {

@@ -24,6 +24,7 @@ pub mod server;
 pub mod settings;
 pub mod tag;
 pub mod time;
+pub mod trigger;
 pub mod validate;
 pub mod version;
 

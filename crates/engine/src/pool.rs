@@ -134,6 +134,10 @@ pub(crate) struct Pool {
 }
 
 /// What a lease found.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is moved once, right after it is made; a box would cost every warm call"
+)]
 pub(crate) enum Found {
     /// An idle instance.
     Idle(Live),

@@ -19,6 +19,7 @@ mod runtime;
 mod serve;
 mod server;
 mod terminal;
+mod trigger;
 mod usage;
 mod version;
 
@@ -88,6 +89,9 @@ enum Verb {
     /// Artefacts: large files, versioned apart from code.
     #[command(subcommand)]
     Artefact(artefact::Verb),
+    /// Triggers: what calls functions by itself.
+    #[command(subcommand)]
+    Trigger(trigger::Verb),
     /// Dead letters: events that were given up.
     #[command(name = "dlq", subcommand)]
     DeadLetter(dead_letter::Verb),
@@ -145,6 +149,7 @@ fn dispatch(cli: Cli, terminal: Terminal) -> Result<Exit> {
         Verb::Alias(verb) => alias::run(verb, &Server::find(at)?, terminal),
         Verb::Layer(verb) => layer::run(verb, &Server::find(at)?, terminal),
         Verb::Artefact(verb) => artefact::run(verb, &Server::find(at)?, terminal),
+        Verb::Trigger(verb) => trigger::run(verb, &Server::find(at)?, terminal),
         Verb::DeadLetter(verb) => dead_letter::run(verb, &Server::find(at)?, terminal),
         Verb::Logs(args) => log::run(&args, &Server::find(at)?, terminal),
         Verb::Runtime(verb) => runtime::run(verb, &Server::find(at)?, terminal),

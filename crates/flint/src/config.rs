@@ -2,6 +2,7 @@
 //!
 //! Guarantees: unknown names and bad values are all reported together, before a port is bound.
 
+mod calendars;
 mod mounts;
 mod queue;
 mod webhooks;
@@ -26,6 +27,8 @@ pub(crate) struct Sources {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
+    /// Of the store, when several servers share it.
+    pub(crate) shared_store: Option<PathBuf>,
     pub(crate) listen: SocketAddr,
     pub(crate) region: String,
     pub(crate) account_id: AccountId,
@@ -328,6 +331,14 @@ const TABLE: &[Row] = &[
         },
     ),
     Row(
+        "store.dir",
+        "Folder of definitions, queue and packages when several servers of this host share them (the data folder)",
+        |s, v| {
+            s.shared_store = Some(PathBuf::from(v)).filter(|_| !v.is_empty());
+            Ok(())
+        },
+    ),
+    Row(
         "store.disk_quota_bytes",
         "Bytes of disk for packages, layers and artefacts, unpacked files included; 0 for as many as there are (0)",
         |s, v| {
@@ -470,6 +481,7 @@ impl Settings {
     fn defaults() -> Self {
         Self {
             data_dir: default_data_dir(),
+            shared_store: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 7380)),
             region: "us-east-1".into(),
             account_id: AccountId::from_trusted("000000000000"),
@@ -513,6 +525,8 @@ impl Settings {
             settings.engine.mounts = mounts;
             let (webhooks, table) = webhooks::take(table, &path.display().to_string(), &mut problems);
             settings.triggers.webhooks = webhooks;
+            let (calendars, table) = calendars::take(table, &path.display().to_string(), &mut problems);
+            settings.triggers.calendars = calendars;
             for (key, value) in flatten(&table) {
                 settings.set(&key, &value, &path.display().to_string(), &mut problems);
             }
@@ -579,6 +593,11 @@ impl Settings {
         }
         self.engine.region.clone_from(&self.region);
         self.triggers.region.clone_from(&self.region);
+    }
+
+    /// Where the store lies.
+    pub(crate) fn store_dir(&self) -> &std::path::Path {
+        self.shared_store.as_deref().unwrap_or(&self.data_dir)
     }
 
     /// The table as the reference page shows it: name, variable, meaning.

@@ -53,20 +53,8 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     let listener = Listener::bind(settings.listen, settings.connections).await?;
     let address = listener.address()?;
     let launcher = Launcher::attach(process)?;
-    let store = Store::open(&flint_store::Config {
-        disk_quota: settings.disk_quota,
-        artefact_bytes: settings.artefact_bytes,
-        ..flint_store::Config::new(&settings.data_dir)
-    })?;
-    // Nobody uploads yet: what nothing refers to goes at once.
-    let referenced = store.referenced().await?;
-    store
-        .packages()
-        .sweep(&referenced.keep, std::time::Duration::ZERO)?;
-    store
-        .artefact_files()
-        .sweep(&referenced.artefacts, std::time::Duration::ZERO)?;
-    let images = open_images(&settings, &store, referenced.keep.packages).await?;
+    let (store, packages) = open_store(&settings).await?;
+    let images = open_images(&settings, &store, packages).await?;
     let runtime = flint_runtime::Config {
         substitute: settings.substitute,
         init_limit: settings.init_limit,
@@ -151,6 +139,40 @@ fn node(data_dir: &Path) -> Result<String> {
     }
 }
 
+/// The store, and the packages that its definitions name.
+async fn open_store(settings: &Settings) -> Result<(Store, HashSet<String>)> {
+    let store = Store::open(&flint_store::Config {
+        disk_quota: settings.disk_quota,
+        artefact_bytes: settings.artefact_bytes,
+        ..flint_store::Config::new(settings.store_dir())
+    })?;
+    // Nobody uploads yet, unless other servers are at work: what nothing refers to goes at once.
+    let referenced = store.referenced().await?;
+    let grace = match &settings.shared_store {
+        None => std::time::Duration::ZERO,
+        Some(_) => settings.engine.sweep_grace,
+    };
+    store.packages().sweep(&referenced.keep, grace)?;
+    store.artefact_files().sweep(&referenced.artefacts, grace)?;
+    if settings.shared_store.is_some() {
+        tokio::spawn(look_at_others(store.clone()));
+    }
+    Ok((store, referenced.keep.packages))
+}
+
+/// Follows what other servers write into a shared store.
+async fn look_at_others(store: Store) {
+    loop {
+        tokio::time::sleep(LOOK_AT_OTHERS).await;
+        if let Err(error) = store.look_at_others().await {
+            tracing::warn!(%error, "what other servers wrote cannot be read; trying again");
+        }
+    }
+}
+
+/// How long a write of another server may go unseen here.
+const LOOK_AT_OTHERS: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// How often what no image and no version uses any more is looked for.
 const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(1_800);
 
@@ -160,10 +182,15 @@ async fn open_images(settings: &Settings, store: &Store, versions: HashSet<Strin
         bytes: settings.image_bytes,
         ..flint_image::Caps::default()
     };
-    let images = Images::open(&settings.data_dir, caps)?;
+    let images = Images::open(settings.store_dir(), caps)?;
     let mut keep = versions;
     keep.extend(store.named_images().await?);
-    images.sweep(&keep, When::Start);
+    let when = if settings.shared_store.is_some() {
+        When::Later
+    } else {
+        When::Start
+    };
+    images.sweep(&keep, when);
     let (later, store) = (images.clone(), store.clone());
     tokio::spawn(async move {
         loop {
@@ -233,6 +260,7 @@ fn admin_config(settings: &Settings, address: std::net::SocketAddr) -> flint_adm
     config.mounts.clone_from(&settings.engine.mounts);
     config.downstreams = settings.engine.downstreams.keys().cloned().collect();
     config.account_concurrency = settings.engine.account_concurrency;
+    config.calendars.clone_from(&settings.triggers.calendars);
     config
 }
 

@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod provisioned;
 pub mod reference;
 pub mod runtime;
+pub mod schedule;
 pub mod trigger;
 pub mod version;
 

@@ -22,6 +22,7 @@ mod queue_writer;
 mod recursion;
 mod registered;
 mod room;
+mod schedule;
 mod schema;
 mod setting;
 mod shard;
@@ -46,6 +47,7 @@ pub use layer::{LayerFilter, NewLayerVersion};
 pub use outbox::{Delivery, Outgoing};
 pub use package::{Bytecode, Keep, Packages};
 pub use registered::RegisteredRuntime;
+pub use schedule::{Fire, Fired, LastFire, PastFire};
 pub use shard::{Fence, Held, SHARDS, shard_of};
 pub use snapshot::{FunctionRow, Referenced};
 pub use trigger::{NewTrigger, TriggerUpdate};
@@ -118,6 +120,13 @@ impl Store {
     /// Number of the last change that a reader of the store may have seen; its commit may still be under way.
     pub fn last_change(&self) -> i64 {
         self.inner.writer.last_change()
+    }
+
+    /// Looks for what other servers on the same store have committed, and announces it as if it were committed here.
+    pub async fn look_at_others(&self) -> Result<()> {
+        let last = self.read(changes::last).await?;
+        self.inner.writer.others_reached(last);
+        Ok(())
     }
 
     /// Runs a complete transaction on the writer thread; returns after the commit.

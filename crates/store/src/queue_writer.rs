@@ -24,6 +24,7 @@ type Job = Box<dyn FnOnce(&Connection) -> (bool, Answer) + Send>;
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
     changes: watch::Receiver<i64>,
+    announce: Arc<watch::Sender<i64>>,
     /// The change that the commit under way will make the last: readers may see it before it is announced.
     coming: Arc<AtomicI64>,
 }
@@ -33,21 +34,33 @@ impl Writer {
         let (jobs, queue) = mpsc::channel(queue_length);
         let last = crate::changes::last(&connection)?;
         let (announce, changes) = watch::channel(last);
+        let announce = Arc::new(announce);
+        let of_thread = Arc::clone(&announce);
         let coming = Arc::new(AtomicI64::new(last));
         let told = Arc::clone(&coming);
         std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || work(&connection, queue, &announce, &told))
+            .spawn(move || work(&connection, queue, &of_thread, &told))
             .map_err(|source| Error::io(std::path::Path::new("store-writer"), source))?;
         Ok(Self {
             jobs,
             changes,
+            announce,
             coming,
         })
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<i64> {
         self.changes.clone()
+    }
+
+    /// Another process on the same store has committed up to this change.
+    pub(crate) fn others_reached(&self, last: i64) {
+        self.announce.send_if_modified(|seq| {
+            let newer = last > *seq;
+            *seq = last.max(*seq);
+            newer
+        });
     }
 
     /// Number of the last change that a reader may have seen.
@@ -89,7 +102,7 @@ fn work(
         let (answers, failed) = commit_batch(connection, &mut batch, coming);
         // Announced before the answers go out: who has an answer can wait until a follower has caught up with it.
         if let Ok(last) = crate::changes::last(connection) {
-            announce.send_if_modified(|seq| std::mem::replace(seq, last) != last);
+            announce.send_if_modified(|seq| std::mem::replace(seq, last.max(*seq)) != last);
             coming.store(last, Ordering::Release);
         }
         for answer in answers {

@@ -93,6 +93,16 @@ CREATE TABLE triggers (
     FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
 CREATE UNIQUE INDEX triggers_by_name ON triggers (tenant, kind, name);
 CREATE INDEX triggers_by_kind ON triggers (kind, tenant, name);
+", "
+CREATE TABLE schedules (
+    tenant TEXT NOT NULL, trigger_id TEXT NOT NULL, last_ms INTEGER NOT NULL, last_event INTEGER, last_request TEXT,
+    PRIMARY KEY (tenant, trigger_id),
+    FOREIGN KEY (tenant, trigger_id) REFERENCES triggers (tenant, id) ON DELETE CASCADE);
+CREATE TABLE occurrences (
+    tenant TEXT NOT NULL, trigger_id TEXT NOT NULL, scheduled_ms INTEGER NOT NULL, fired_ms INTEGER NOT NULL,
+    fate TEXT NOT NULL, request_id TEXT NOT NULL,
+    PRIMARY KEY (tenant, trigger_id, scheduled_ms),
+    FOREIGN KEY (tenant, trigger_id) REFERENCES triggers (tenant, id) ON DELETE CASCADE);
 "];
 
 /// The oldest schema whose release can still work with what this one leaves behind (decision 002). Raised only by a step

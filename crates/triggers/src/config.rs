@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use flint_model::schedule::Calendar;
+
 /// An address that functions' records may be delivered to, by the operator's name (`webhook://NAME`).
 #[derive(Clone)]
 pub struct Webhook {
@@ -27,6 +29,8 @@ pub struct Config {
     pub region: String,
     /// Addresses outside.
     pub webhooks: BTreeMap<String, Webhook>,
+    /// Business-day calendars, by the operator's names.
+    pub calendars: BTreeMap<String, Calendar>,
     /// How long an address may take to answer.
     pub delivery_timeout: Duration,
     /// First wait after a delivery that was not taken; doubled up to `delivery_longest_wait`.
@@ -42,6 +46,7 @@ impl Default for Config {
         Self {
             region: "us-east-1".into(),
             webhooks: BTreeMap::new(),
+            calendars: BTreeMap::new(),
             delivery_timeout: Duration::from_secs(10),
             delivery_first_wait: Duration::from_secs(1),
             delivery_longest_wait: Duration::from_secs(300),

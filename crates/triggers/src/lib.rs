@@ -9,6 +9,9 @@ pub mod deliver;
 mod outbox;
 pub mod reconcile;
 mod sink;
+mod timer;
+
+use std::sync::Arc;
 
 use flint_engine::Engine;
 use flint_store::Store;
@@ -41,6 +44,8 @@ impl Triggers {
             engine,
             stop: stop.clone(),
         };
+        let config = Arc::new(config);
+        tasks.spawn(timer::run(parts.clone(), Arc::clone(&config)));
         tasks.spawn(outbox::drain(parts, sink::Sinks::new(config)));
         Self { tasks, stop }
     }

@@ -2,6 +2,8 @@
 
 mod webhook;
 
+use std::sync::Arc;
+
 use flint_model::Destination;
 use flint_store::Delivery;
 
@@ -19,12 +21,12 @@ pub(crate) enum Refused {
 /// Every sink there is.
 #[derive(Debug)]
 pub(crate) struct Sinks {
-    config: Config,
+    config: Arc<Config>,
     webhook: webhook::Sender,
 }
 
 impl Sinks {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
         let webhook = webhook::Sender::new(&config);
         Self { config, webhook }
     }

@@ -21,10 +21,10 @@ def handler(event, context):
     return {"did": "a record" if record else event}
 "#;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server whose waits are short, and whose functions reach the collector.
-fn quick(collector: &Collector, more: &[&str]) -> (Server, tempfile::TempDir) {
+pub(crate) fn quick(collector: &Collector, more: &[&str]) -> (Server, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     std::fs::write(&secret, "signing secret\n").unwrap();
@@ -55,7 +55,7 @@ fn quick(collector: &Collector, more: &[&str]) -> (Server, tempfile::TempDir) {
     (server, folder)
 }
 
-fn create(lambda: &Lambda, collector: &Collector, name: &str) {
+pub(crate) fn create(lambda: &Lambda, collector: &Collector, name: &str) {
     let settings = json!({
         "Timeout": 30,
         "FlintNetwork": "host",
@@ -73,7 +73,7 @@ fn put_settings(lambda: &Lambda, name: &str, settings: &Value) -> Answer {
         .unwrap()
 }
 
-fn own(server: &Server, method: &str, path: &str) -> Value {
+pub(crate) fn own(server: &Server, method: &str, path: &str) -> Value {
     let token = std::fs::read_to_string(server.data_dir().join("token")).unwrap();
     let bearer = format!("Bearer {}", token.trim());
     let url = format!("http://{}{path}", server.address());

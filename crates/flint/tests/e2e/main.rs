@@ -15,6 +15,7 @@ mod ordinary;
 mod outcomes;
 mod provisioned;
 mod shown;
+mod timers;
 mod warm;
 mod web;
 

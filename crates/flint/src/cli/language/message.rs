@@ -58,6 +58,9 @@ messages! {
     AskDeleteImage: "forget the image {name}?", "移除镜像 {name}？";
     AskDeleteLayer: "delete the layer version {what}?", "删除层版本 {what}？";
     AskDeleteArtefact: "delete the artefact version {what}?", "删除制品版本 {what}？";
+    AskDeleteTrigger: "delete the {kind} trigger {name}?", "删除 {kind} 触发器 {name}？";
+    TriggerPaused: "{name} is paused", "{name} 已暂停";
+    TriggerResumed: "{name} works again", "{name} 已恢复";
     AskDeleteLetter: "throw the dead letter {id} away? Its payload is lost", "丢弃死信 {id}？其内容将无法恢复";
     Queued: "queued as {id}", "已入队：{id}";
     Redriven: "sent again: {count}", "已重新投递：{count}";
