@@ -11,6 +11,7 @@ mod crowd;
 mod dispatch;
 mod error;
 mod error_document;
+mod function_url;
 mod habit;
 mod image;
 mod lease;
@@ -43,6 +44,7 @@ use tokio_util::task::TaskTracker;
 
 pub use config::Config;
 pub use error::{Error, Limit};
+pub use function_url::Reached;
 pub use provisioned::{Provisioning, Standing};
 pub use resolve::Target;
 pub use running::Underway;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use flint_model::config::{Mode, NetworkMode};
 use flint_model::runtime::{Family, RuntimeId};
 use flint_model::version::{LastUpdate, State};
-use flint_model::{AccountId, Alias, Function, FunctionId, Provisioned, Version, VersionNumber};
+use flint_model::{AccountId, Alias, Function, FunctionId, FunctionUrl, Provisioned, Version, VersionNumber};
 use flint_runtime::{LaunchClass, LaunchSpec};
 use flint_store::FunctionRow;
 use flint_telemetry::FunctionMetrics;
@@ -84,6 +84,7 @@ pub(crate) struct FunctionEntry {
     pub(crate) aliases: Vec<Alias>,
     /// What is provisioned, by qualifier.
     pub(crate) provisioned: Vec<Provisioned>,
+    pub(crate) urls: Vec<Arc<FunctionUrl>>,
     pub(crate) gate: Arc<Gate>,
     /// Of the provisioned versions.
     pub(crate) provisioned_gates: BTreeMap<VersionNumber, Arc<Gate>>,
@@ -93,6 +94,8 @@ pub(crate) struct FunctionEntry {
 struct Maps {
     by_name: HashMap<(AccountId, String), Arc<FunctionEntry>>,
     by_id: HashMap<FunctionId, (AccountId, String)>,
+    /// Functions by the ids of their URLs.
+    by_url: HashMap<String, FunctionId>,
     /// Unreserved concurrency of each tenant, and what its functions have reserved.
     accounts: HashMap<AccountId, (Arc<Gate>, u32)>,
 }
@@ -121,6 +124,15 @@ impl Snapshot {
         let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
         // A borrowed pair cannot be looked up in a map of owned pairs without copying; the copy is two short strings.
         maps.by_name.get(&(tenant.clone(), name.to_owned())).cloned()
+    }
+
+    /// The function that a URL leads to, with the URL.
+    pub(crate) fn by_url(&self, id: &str) -> Option<(Arc<FunctionEntry>, Arc<FunctionUrl>)> {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        let key = maps.by_id.get(maps.by_url.get(id)?)?;
+        let entry = maps.by_name.get(key)?;
+        let url = entry.urls.iter().find(|url| url.id == id)?;
+        Some((Arc::clone(entry), Arc::clone(url)))
     }
 
     /// All versions that have a pool, for the scaler and the stop.
@@ -222,6 +234,7 @@ impl Snapshot {
             versions,
             aliases: row.aliases,
             provisioned: row.provisioned,
+            urls: row.urls.into_iter().map(Arc::new).collect(),
             gate,
             provisioned_gates,
         });
@@ -229,6 +242,13 @@ impl Snapshot {
         let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
         maps.by_id.insert(entry.function.id.clone(), key.clone());
         let replaced = maps.by_name.insert(key, Arc::clone(&entry));
+        let id_of = |url: &Arc<FunctionUrl>| url.id.clone();
+        for id in replaced.iter().flat_map(|old| old.urls.iter().map(id_of)) {
+            maps.by_url.remove(&id);
+        }
+        for id in entry.urls.iter().map(id_of) {
+            maps.by_url.insert(id, entry.function.id.clone());
+        }
         let before = replaced.as_ref().map_or(0, |old| old.claim());
         self.share_out(&mut maps, &entry.function.tenant, before, entry.claim());
         let gone = replaced
@@ -250,6 +270,7 @@ impl Snapshot {
             .get(&key)
             .is_some_and(|entry| entry.function.id == *id);
         let removed = if mine { maps.by_name.remove(&key) } else { None };
+        maps.by_url.retain(|_, function| function != id);
         let before = removed.as_ref().map_or(0, |entry| entry.claim());
         self.share_out(&mut maps, &key.0, before, 0);
         removed

@@ -3,7 +3,10 @@
 //! Order of what a request passes: (1) path check, since signatures cover the normalised path; (2) health, which is
 //! anonymous; (3) the proof in its head, as far as it can be judged without the body; (4) body, read within the route's limit,
 //! the room for all bodies, and its time; (5) authentication, whatever the route; (6) the door. The upload of an artefact
-//! has no step 4: its door reads the body.
+//! has no step 4: its door reads the body. `Door` says which requests go another way, and in which order that is decided.
+
+mod body;
+mod url;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,9 +18,9 @@ use bytes::Bytes;
 use flint_admin::{Admin, Caller};
 use flint_auth::{Accepts, Authenticator, Body, Principal, Request as AuthRequest};
 use flint_engine::Engine;
-use flint_gateway::{Answer, Gateway, Route, WebAnswer, WebTarget, Who, aws_error};
+use flint_gateway::{Answer, Gateway, Route, UrlRoute, WebAnswer, WebTarget, Who, aws_error};
 use flint_model::{AccountId, Code, limits};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,29 +30,11 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use body::Unread;
+pub(crate) use body::body_room;
+
 /// How long a head may take to arrive.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(60);
-
-/// Bodies held at the same time, all requests together: 512 MiB in units of 64 KiB. More wait before they are read.
-const BODY_UNITS: usize = 8_192;
-const BODY_UNIT: u64 = 64 * 1024;
-
-/// The room for all bodies.
-pub(crate) fn body_room() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(BODY_UNITS))
-}
-
-/// What a body may take: its stated length, else the limit.
-fn body_units(body: &Incoming, limit: usize) -> u32 {
-    let most = u64::try_from(limit).unwrap_or(u64::MAX);
-    let bytes = hyper::body::Body::size_hint(body)
-        .upper()
-        .unwrap_or(most)
-        .min(most);
-    u32::try_from(bytes.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX)
-}
 
 /// Bodies that are hashed beside the others' work.
 const LARGE_BODY: usize = 256 * 1024;
@@ -145,12 +130,34 @@ impl Listener {
     }
 }
 
-impl Doors {
-    /// A request for a web function streams both ways; all others have bodies that are held whole.
-    async fn answer_any(&self, peer: SocketAddr, request: Request<Incoming>) -> WebAnswer {
+/// Where a request goes. The first that its address fits has it.
+enum Door {
+    /// A function URL, by its host or by its path: whoever calls proves what the URL asks for.
+    Url(UrlRoute),
+    /// A web function, whose requests and answers stream both ways.
+    Web(WebTarget),
+    /// Everything else: requests of known callers, with bodies that are held whole.
+    Api,
+}
+
+impl Door {
+    fn of(request: &Request<Incoming>) -> Self {
+        if let Some(route) = UrlRoute::of_request(request.headers(), request.uri()) {
+            return Self::Url(route);
+        }
         match WebTarget::of(request.uri().path()) {
-            Some(target) => self.web(peer, target, request).await,
-            None => flint_gateway::plain(self.answer(request).await),
+            Some(target) => Self::Web(target),
+            None => Self::Api,
+        }
+    }
+}
+
+impl Doors {
+    async fn answer_any(&self, peer: SocketAddr, request: Request<Incoming>) -> WebAnswer {
+        match Door::of(&request) {
+            Door::Url(route) => self.url(peer, route, request).await,
+            Door::Web(target) => self.web(peer, target, request).await,
+            Door::Api => flint_gateway::plain(self.answer(request).await),
         }
     }
 
@@ -220,15 +227,8 @@ impl Doors {
                 Err(error) => refuse(&error),
             };
         }
-        let Ok(_held) = self.bodies.acquire_many(body_units(&body, limit)).await else {
-            return aws_error(
-                Code::ShuttingDown,
-                "the server is stopping; retry elsewhere",
-                None,
-            );
-        };
-        let body = match read(body, limit).await {
-            Ok(body) => body,
+        let (_room, body) = match self.hold(body, limit).await {
+            Ok(held) => held,
             Err(Unread::TooLarge) if invoke.is_none() => return self.admin.refuse_too_large(&parts),
             Err(unread) => return unread.answer(),
         };
@@ -254,9 +254,13 @@ impl Doors {
     }
 
     fn who(&self, principal: Principal) -> Who {
+        self.named(principal.name)
+    }
+
+    fn named(&self, name: String) -> Who {
         Who {
             tenant: self.account.clone(),
-            name: principal.name,
+            name,
         }
     }
 
@@ -291,40 +295,6 @@ fn is_plain(path: &str) -> bool {
             "" => at > 0 && path.ends_with('/') && !path.ends_with("//"),
             _ => true,
         })
-}
-
-/// Why a body was not read to its end.
-enum Unread {
-    TooLarge,
-    BrokeOff(String),
-    Late,
-}
-
-impl Unread {
-    fn answer(self) -> Answer {
-        let (code, message) = match self {
-            Self::TooLarge => {
-                let limit = "Request must be smaller than 6291456 bytes for the InvokeFunction operation";
-                (Code::RequestTooLarge, limit.to_owned())
-            }
-            Self::BrokeOff(error) => (Code::BadRequest, format!("the body broke off: {error}")),
-            Self::Late => (
-                Code::BadRequest,
-                "the body took longer than 60 seconds to arrive".to_owned(),
-            ),
-        };
-        aws_error(code, &message, None)
-    }
-}
-
-async fn read(body: Incoming, limit: usize) -> Result<Bytes, Unread> {
-    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unread::TooLarge),
-        Ok(Err(error)) => Err(Unread::BrokeOff(error.to_string())),
-        Err(_) => Err(Unread::Late),
-    }
 }
 
 fn refuse(error: &flint_auth::Error) -> Answer {

@@ -264,7 +264,7 @@ fn log_tail(headers: &HeaderMap) -> Result<bool, Refused> {
 }
 
 /// The caller's trace id, or a new one in X-Ray's form: functions always find one in `_X_AMZN_TRACE_ID`.
-fn trace_id(headers: &HeaderMap) -> String {
+pub(crate) fn trace_id(headers: &HeaderMap) -> String {
     if let Some(given) = header(headers, "x-amzn-trace-id") {
         return given.to_owned();
     }

@@ -1,10 +1,14 @@
-//! HTTP in front of functions: the Invoke API, and requests to web functions.
+//! HTTP in front of functions: the Invoke API, function URLs, and requests to web functions.
 //!
 //! Guarantees: a request becomes one `Invocation` or one error; payload bytes pass through untouched; every failure is
 //! mapped in `error.rs` and nowhere else. Leaves to others: who the caller is (settled before), and running the function.
 
 pub mod config;
+mod cors;
 mod error;
+mod function_url;
+pub mod http_answer;
+pub mod http_event;
 mod invoke;
 mod json_check;
 mod routes;
@@ -13,6 +17,7 @@ mod web;
 
 pub use config::Config;
 pub use error::aws_error;
+pub use function_url::{Caller as UrlCaller, Found as FoundUrl, Route as UrlRoute, forbidden};
 pub use routes::Route;
 pub use web::{BodyError, WebAnswer, WebBody, WebTarget, plain};
 

@@ -99,6 +99,18 @@ pub enum Error {
     /// Nothing is provisioned for the qualifier.
     #[error("nothing is provisioned for {0}; list what is")]
     NotProvisioned(String),
+    /// The qualifier has a URL already.
+    #[error("{0} has a URL already; update it or delete it first")]
+    UrlExists(String),
+    /// The qualifier has no URL.
+    #[error("{0} has no URL; list the URLs of the function")]
+    UrlNotFound(String),
+    /// The function, version or alias has no policy.
+    #[error("{0} has no policy; add a permission first")]
+    NoPolicy(String),
+    /// The caller's revision of a function's policy is not the latest.
+    #[error("the revision given is not the latest; read the function's policy again and retry")]
+    PermissionRevisionMismatch,
     /// More tags than a function may have.
     #[error("a function has at most {limit} tags; remove some first")]
     TooManyTags {
@@ -229,9 +241,12 @@ impl Error {
             | Self::ImageNotFound(_)
             | Self::LayerNotFound { .. }
             | Self::StatementNotFound(_)
+            | Self::UrlNotFound(_)
+            | Self::NoPolicy(_)
             | Self::ArtefactNotFound { .. } => Code::NotFound,
             Self::FunctionExists(_)
             | Self::StatementExists(_)
+            | Self::UrlExists(_)
             | Self::ArtefactInUse { .. }
             | Self::AliasExists(_)
             | Self::UpdateInProgress
@@ -240,7 +255,9 @@ impl Error {
             | Self::AliasProvisioned
             | Self::VersionInUse { .. } => Code::Conflict,
             Self::NotProvisioned(_) => Code::NotProvisioned,
-            Self::RevisionMismatch | Self::PolicyRevisionMismatch => Code::PreconditionFailed,
+            Self::RevisionMismatch | Self::PolicyRevisionMismatch | Self::PermissionRevisionMismatch => {
+                Code::PreconditionFailed
+            }
             Self::LatestShared
             | Self::SharedWithItself(_)
             | Self::CodeMismatch { .. }

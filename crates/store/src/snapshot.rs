@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use flint_model::{AccountId, Alias, Function, FunctionId, Provisioned, Version};
+use flint_model::{AccountId, Alias, Function, FunctionId, FunctionUrl, Provisioned, Version};
 use rusqlite::{Connection, params};
 
 use crate::package::Keep;
-use crate::{Result, Store, alias, function, provisioned, version};
+use crate::{Result, Store, alias, function, function_url, provisioned, version};
 
 /// What must stay on the disk.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +28,8 @@ pub struct FunctionRow {
     pub aliases: Vec<Alias>,
     /// By qualifier.
     pub provisioned: Vec<Provisioned>,
+    /// By qualifier.
+    pub urls: Vec<FunctionUrl>,
 }
 
 pub(crate) fn load(
@@ -46,11 +48,13 @@ pub(crate) fn load(
     let versions = version::list(connection, &function, 0, i64::MAX)?;
     let aliases = alias::list(connection, &function, "", i64::MAX)?;
     let provisioned = provisioned::list(connection, &function, "", i64::MAX)?;
+    let urls = function_url::list(connection, &function, "", i64::MAX)?;
     Ok(Some(FunctionRow {
         function,
         versions,
         aliases,
         provisioned,
+        urls,
     }))
 }
 
