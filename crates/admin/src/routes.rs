@@ -204,7 +204,6 @@ pub static ROUTES: &[Route] = &[
     later(GET, "/2026-07-09/resource-policy/{ResourceArn}", "GetResourcePolicy"),
     later(GET, "/2021-07-20/functions/{FunctionName}/runtime-management-config", "GetRuntimeManagementConfig"),
     later(POST, "/2014-11-13/functions/{FunctionName}/invoke-async", "InvokeAsync"),
-    later(POST, "/2021-11-15/functions/{FunctionName}/response-streaming-invocations", "InvokeWithResponseStream"),
     later(GET, "/2025-11-30/capacity-providers", "ListCapacityProviders"),
     later(GET, "/2020-04-22/code-signing-configs", "ListCodeSigningConfigs"),
     later(GET, "/2025-12-01/functions/{FunctionName}/durable-executions", "ListDurableExecutionsByFunction"),

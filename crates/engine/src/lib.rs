@@ -28,6 +28,7 @@ mod snapshot;
 mod start;
 mod starved;
 mod stop;
+mod streamed;
 mod sweep;
 pub mod warm;
 mod web;
@@ -44,10 +45,12 @@ use tokio_util::task::TaskTracker;
 
 pub use config::Config;
 pub use error::{Error, Limit};
+pub use flint_runtime::Piece;
 pub use function_url::Reached;
 pub use provisioned::{Provisioning, Standing};
 pub use resolve::Target;
 pub use running::Underway;
+pub use streamed::{Next, Streamed};
 pub use web::{Ended, Opened, Session};
 
 /// What the engine works with.

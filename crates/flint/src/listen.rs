@@ -18,7 +18,7 @@ use bytes::Bytes;
 use flint_admin::{Admin, Caller};
 use flint_auth::{Accepts, Authenticator, Body, Principal, Request as AuthRequest};
 use flint_engine::Engine;
-use flint_gateway::{Answer, Gateway, Route, UrlRoute, WebAnswer, WebTarget, Who, aws_error};
+use flint_gateway::{Answer, Gateway, Route, UrlRoute, WebAnswer, WebTarget, Who, aws_error, plain};
 use flint_model::{AccountId, Code, limits};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -157,14 +157,14 @@ impl Doors {
         match Door::of(&request) {
             Door::Url(route) => self.url(peer, route, request).await,
             Door::Web(target) => self.web(peer, target, request).await,
-            Door::Api => flint_gateway::plain(self.answer(request).await),
+            Door::Api => self.answer(request).await,
         }
     }
 
     async fn web(&self, peer: SocketAddr, target: WebTarget, request: Request<Incoming>) -> WebAnswer {
         if !is_plain(request.uri().path()) {
             let message = "the path has empty, . or .. segments";
-            return flint_gateway::plain(aws_error(Code::NoRoute, message, None));
+            return plain(aws_error(Code::NoRoute, message, None));
         }
         let (parts, body) = request.into_parts();
         // A token proves the caller without the body, which may be endless.
@@ -176,19 +176,23 @@ impl Doors {
         };
         let who = match caller {
             Ok(principal) => self.who(principal),
-            Err(error) => return flint_gateway::plain(refuse(&error)),
+            Err(error) => return plain(refuse(&error)),
         };
         let request = Request::from_parts(parts, body);
         self.gateway.web(&who, target, Some(peer), request).await
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer(&self, request: Request<Incoming>) -> WebAnswer {
         let path = request.uri().path();
         if !is_plain(path) {
-            return aws_error(Code::NoRoute, "the path has empty, . or .. segments", None);
+            return plain(aws_error(
+                Code::NoRoute,
+                "the path has empty, . or .. segments",
+                None,
+            ));
         }
         if let Some(answer) = self.health(request.method(), path) {
-            return answer;
+            return plain(answer);
         }
         let invoke = Route::of(request.method(), path);
         let limit = if invoke.is_some() {
@@ -205,32 +209,36 @@ impl Doors {
         if invoke.is_none()
             && let Some(answer) = self.admin.handle_signed_link(&parts).await
         {
-            return answer;
+            return plain(answer);
         }
         let view = AuthRequest::of(&parts);
         let now = jiff::Timestamp::now();
         // Strangers are sent away before they can make us hold a body.
         if let Err(error) = self.authenticator.check_head(&view, accepts, now) {
-            return refuse(&error);
+            return plain(refuse(&error));
         }
         if self.admin.streams(&parts) {
             // Nothing of it is held, and a token is proof without the body.
-            return match self.authenticator.authenticate(&view, Body::Unread, accepts, now) {
-                Ok(_) => self.admin.handle_stream(&self.caller(), parts, body).await,
-                Err(error) => refuse(&error),
-            };
+            return plain(
+                match self.authenticator.authenticate(&view, Body::Unread, accepts, now) {
+                    Ok(_) => self.admin.handle_stream(&self.caller(), parts, body).await,
+                    Err(error) => refuse(&error),
+                },
+            );
         }
         // An upload of gigabytes: its body is no part of a bearer's proof, and is read as it is written.
         if invoke.is_none() && self.admin.takes_upload(&parts) {
-            return match self.authenticator.authenticate(&view, Body::Unread, accepts, now) {
-                Ok(_) => self.admin.handle_upload(&self.caller(), &parts, body).await,
-                Err(error) => refuse(&error),
-            };
+            return plain(
+                match self.authenticator.authenticate(&view, Body::Unread, accepts, now) {
+                    Ok(_) => self.admin.handle_upload(&self.caller(), &parts, body).await,
+                    Err(error) => refuse(&error),
+                },
+            );
         }
         let (_room, body) = match self.hold(body, limit).await {
             Ok(held) => held,
-            Err(Unread::TooLarge) if invoke.is_none() => return self.admin.refuse_too_large(&parts),
-            Err(unread) => return unread.answer(),
+            Err(Unread::TooLarge) if invoke.is_none() => return plain(self.admin.refuse_too_large(&parts)),
+            Err(unread) => return plain(unread.answer()),
         };
         let authenticate = || {
             self.authenticator
@@ -244,12 +252,14 @@ impl Doors {
         };
         let who = match caller {
             Ok(principal) => self.who(principal),
-            Err(error) => return refuse(&error),
+            Err(error) => return plain(refuse(&error)),
         };
         match invoke {
             Some(route) => self.gateway.handle(&who, route, &parts, body).await,
-            None if parts.uri.path() == "/metrics" => text(StatusCode::OK, self.engine.metrics().encode()),
-            None => self.admin.handle(&self.caller(), parts, body).await,
+            None if parts.uri.path() == "/metrics" => {
+                plain(text(StatusCode::OK, self.engine.metrics().encode()))
+            }
+            None => plain(self.admin.handle(&self.caller(), parts, body).await),
         }
     }
 

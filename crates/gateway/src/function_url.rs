@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use flint_engine::{Error as EngineError, Reached};
-use flint_model::function_url::{AuthType, is_url_id};
-use flint_model::{Code, Invocation, RequestId, limits};
+use flint_model::function_url::{AuthType, InvokeMode, is_url_id};
+use flint_model::{Code, Invocation, Outcome, RequestId, limits};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -19,7 +19,8 @@ use serde_json::json;
 use crate::error::from_engine;
 use crate::http_event::About;
 use crate::invoke::trace_id;
-use crate::{Answer, Gateway, WebTarget, aws_error, cors, http_answer, http_event};
+use crate::url_stream::{self, Begun};
+use crate::{Answer, Gateway, WebAnswer, WebTarget, aws_error, cors, http_answer, http_event, plain};
 
 /// Longest wait for the picture to catch up with a definition that is being written.
 const CATCH_UP: std::time::Duration = std::time::Duration::from_secs(5);
@@ -97,6 +98,23 @@ impl Found {
         self.reached.web.then(|| WebTarget::behind(name, path, prefix))
     }
 
+    /// The answer to a call that is over.
+    fn whole(&self, outcome: &Outcome) -> WebAnswer {
+        if outcome.function_error.is_some() {
+            return plain(internal());
+        }
+        match http_answer::answer(&outcome.payload) {
+            Ok(answer) => plain(answer.map(Full::new)),
+            Err(malformed) => plain(self.malformed(&malformed)),
+        }
+    }
+
+    fn malformed(&self, malformed: &http_answer::Malformed) -> Answer {
+        let function = &self.reached.function;
+        tracing::debug!(%malformed, function, "an answer of a function is no HTTP answer");
+        internal()
+    }
+
     /// Adds to an answer what pages of other origins need.
     pub fn decorate(&self, request: &HeaderMap, answer: &mut HeaderMap) {
         if let Some(cors) = &self.reached.url.cors {
@@ -162,11 +180,11 @@ impl Gateway {
     }
 
     /// Calls the function behind a URL for a caller that may, and whose body was read within its limit.
-    pub async fn call_url(&self, found: &Found, caller: &Caller, parts: &Parts, body: &[u8]) -> Answer {
+    pub async fn call_url(&self, found: &Found, caller: &Caller, parts: &Parts, body: &[u8]) -> WebAnswer {
         let request_id = RequestId::generate();
         let trace = trace_id(&parts.headers);
         let called = self.try_url(found, caller, parts, body, &request_id, &trace);
-        let mut answer = called.await.unwrap_or_else(|refused| refused);
+        let mut answer = called.await.unwrap_or_else(plain);
         found.decorate(&parts.headers, answer.headers_mut());
         let root = trace.split(';').next().unwrap_or_default();
         for (name, value) in [
@@ -188,23 +206,20 @@ impl Gateway {
         body: &[u8],
         request_id: &RequestId,
         trace: &str,
-    ) -> Result<Answer, Answer> {
+    ) -> Result<WebAnswer, Answer> {
         let invocation = self.invocation(found, caller, parts, body, request_id, trace);
         let invocation = invocation.map_err(|refused| *refused)?;
-        let outcome = match self.engine.invoke(invocation).await {
-            Ok(outcome) => outcome,
-            Err(error) => return Err(not_run(&error)),
-        };
-        if outcome.function_error.is_some() {
-            return Err(internal());
+        if found.reached.url.mode == InvokeMode::Buffered {
+            let outcome = self.engine.invoke(invocation).await;
+            return Ok(found.whole(&outcome.map_err(|error| not_run(&error))?));
         }
-        match http_answer::answer(&outcome.payload) {
-            Ok(answer) => Ok(answer.map(Full::new)),
-            Err(malformed) => {
-                let function = &found.reached.function;
-                tracing::debug!(%malformed, function, "an answer of a function is no HTTP answer");
-                Err(internal())
-            }
+        let streamed = self.engine.invoke_streaming(invocation).await;
+        let streamed = streamed.map_err(|error| not_run(&error))?;
+        match url_stream::begin(streamed, &parts.headers).await {
+            Begun::Answer(answer) => Ok(answer),
+            Begun::Whole(outcome) => Ok(found.whole(&outcome)),
+            Begun::NotRun(error) => Err(not_run(&error)),
+            Begun::Malformed(malformed) => Err(found.malformed(&malformed)),
         }
     }
 

@@ -50,6 +50,11 @@ struct Document<'a> {
 /// # Errors
 /// When it is none; the caller gets a 502.
 pub fn answer(payload: &Bytes) -> Result<Response<Bytes>, Malformed> {
+    if let Some((before, body)) = split_head(payload) {
+        // A handler that streams, called for its whole answer.
+        let body = payload.slice_ref(body);
+        return head(before).map(|head| head.map(|()| body));
+    }
     let text = std::str::from_utf8(payload).map_err(|error| Malformed::NotJson(error.to_string()))?;
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
     let not_json = |error: serde_json::Error| Malformed::NotJson(error.to_string());
@@ -72,6 +77,17 @@ pub fn answer(payload: &Bytes) -> Result<Response<Bytes>, Malformed> {
     let mut answer = Response::new(Bytes::from(body));
     answer.headers_mut().insert(CONTENT_TYPE, json());
     Ok(answer)
+}
+
+/// Head and body of an answer that a handler wrote into a stream: eight zero bytes stand between them, which are in no JSON.
+pub fn split_head(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    const BETWEEN: &[u8] = &[0; 8];
+    if bytes.first() != Some(&b'{') {
+        return None;
+    }
+    let at = bytes.iter().position(|byte| *byte == 0)?;
+    let rest = bytes[at..].strip_prefix(BETWEEN)?;
+    Some((&bytes[..at], rest))
 }
 
 /// The head of a streamed answer, from the JSON that came before its first byte: `statusCode`, `headers`, `cookies`.
@@ -307,6 +323,18 @@ mod tests {
             refused(r#"{"statusCode": 200, "cookies": "a=1"}"#),
             Malformed::Shape(_)
         ));
+    }
+
+    #[test]
+    fn what_a_streaming_handler_wrote_is_an_answer_as_a_whole_too() {
+        let mut written = br#"{"statusCode":203,"headers":{"content-type":"text/plain"}}"#.to_vec();
+        written.extend([0; 8]);
+        written.extend(b"hi \0");
+        let answer = answer(&Bytes::from(written)).unwrap();
+        assert_eq!(answer.status(), 203);
+        assert_eq!(&answer.body()[..], b"hi \0");
+        assert_eq!(split_head(b"{}"), None);
+        assert_eq!(split_head(&[0; 9]), None);
     }
 
     #[test]

@@ -21,12 +21,12 @@ use crate::{Answer, Gateway, Who, json_check};
 
 /// How a call wants to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum InvocationType {
+pub(crate) enum InvocationType {
     RequestResponse,
     DryRun,
 }
 
-type Refused = Box<Answer>;
+pub(crate) type Refused = Box<Answer>;
 
 fn refuse(code: Code, message: &str) -> Refused {
     Box::new(aws_error(code, message, None))
@@ -62,6 +62,29 @@ impl Gateway {
         body: Bytes,
         request_id: &RequestId,
     ) -> Result<Answer, Refused> {
+        let (kind, invocation) = self.read(who, function, parts, body, request_id)?;
+        let arn = self.arn(&invocation);
+        match kind {
+            InvocationType::DryRun => match self.engine.dry_run(&invocation).await {
+                Ok(_) => Ok(empty(StatusCode::NO_CONTENT)),
+                Err(error) => Ok(from_engine(&error, &arn)),
+            },
+            InvocationType::RequestResponse => match self.engine.invoke(invocation).await {
+                Ok(outcome) => Ok(answer(outcome)),
+                Err(error) => Ok(from_engine(&error, &arn)),
+            },
+        }
+    }
+
+    /// Reads a request: how it wants to be answered, and the call.
+    pub(crate) fn read(
+        &self,
+        who: &Who,
+        function: Option<&str>,
+        parts: &Parts,
+        body: Bytes,
+        request_id: &RequestId,
+    ) -> Result<(InvocationType, Invocation), Refused> {
         let kind = invocation_type(&parts.headers)?;
         let (name, qualifier) = self.target(&who.tenant, function, parts.uri.query())?;
         if body.len() > limits::REQUEST_PAYLOAD {
@@ -91,17 +114,7 @@ impl Gateway {
             trace_id: Some(trace_id(&parts.headers)),
             log_tail: log_tail(&parts.headers)?,
         };
-        let arn = self.arn(&invocation);
-        match kind {
-            InvocationType::DryRun => match self.engine.dry_run(&invocation).await {
-                Ok(_) => Ok(empty(StatusCode::NO_CONTENT)),
-                Err(error) => Ok(from_engine(&error, &arn)),
-            },
-            InvocationType::RequestResponse => match self.engine.invoke(invocation).await {
-                Ok(outcome) => Ok(answer(outcome)),
-                Err(error) => Ok(from_engine(&error, &arn)),
-            },
-        }
+        Ok((kind, invocation))
     }
 
     /// Name and qualifier: the one in the name and the one in the query must not contradict.
@@ -151,7 +164,7 @@ impl Gateway {
         Ok((reference.name, qualifier))
     }
 
-    fn arn(&self, invocation: &Invocation) -> String {
+    pub(crate) fn arn(&self, invocation: &Invocation) -> String {
         let qualifier = invocation.qualifier.as_ref().map(ToString::to_string);
         let tenant = invocation.tenant.as_str();
         flint_model::reference::function_arn(
@@ -213,7 +226,7 @@ pub(crate) fn timing(timings: &Timings) -> String {
     text
 }
 
-fn empty(status: StatusCode) -> Answer {
+pub(crate) fn empty(status: StatusCode) -> Answer {
     let mut answer = Answer::new(Full::default());
     *answer.status_mut() = status;
     answer

@@ -6,13 +6,16 @@
 pub mod config;
 mod cors;
 mod error;
+mod eventstream;
 mod function_url;
 pub mod http_answer;
 pub mod http_event;
 mod invoke;
+mod invoke_stream;
 mod json_check;
 mod routes;
 mod underway;
+mod url_stream;
 mod web;
 
 pub use config::Config;
@@ -58,11 +61,14 @@ impl Gateway {
     }
 
     /// Answers a request whose caller is known and whose body was read within its limit.
-    pub async fn handle(&self, who: &Who, route: Route, parts: &Parts, body: Bytes) -> Answer {
-        match route {
+    pub async fn handle(&self, who: &Who, route: Route, parts: &Parts, body: Bytes) -> WebAnswer {
+        plain(match route {
             Route::Invoke { function } => self.invoke(who, &function, parts, body).await,
+            Route::InvokeStream { function } => {
+                return self.invoke_stream(who, function.as_deref(), parts, body).await;
+            }
             Route::Underway => underway::list(&self.engine, who, parts.uri.query()),
             Route::Cancel { request_id } => underway::cancel(&self.engine, who, &request_id),
-        }
+        })
     }
 }

@@ -69,7 +69,7 @@ impl Doors {
         } else {
             UrlCaller::Anybody(source)
         };
-        Ok(plain(self.gateway.call_url(&found, &caller, &parts, &body).await))
+        Ok(self.gateway.call_url(&found, &caller, &parts, &body).await)
     }
 }
 

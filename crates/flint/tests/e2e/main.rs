@@ -14,6 +14,7 @@ mod ordinary;
 mod outcomes;
 mod provisioned;
 mod shown;
+mod streaming;
 mod warm;
 mod web;
 
