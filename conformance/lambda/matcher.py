@@ -25,6 +25,8 @@ KINDS = {
     "code-sha256": r"[A-Za-z0-9+/]{43}=|[0-9a-f]{64}",
     "code-sha-256": r"[A-Za-z0-9+/]{43}=",
     "location": r"https?://\S+",
+    "function-url": r"https?://\S+/",
+    "user_arn": r"arn:aws:iam::\d{12}:user/\S+",
     "duration": r"[0-9.]+",
     "memory": r"\d+",
     "xray-daemon-address": IP,
@@ -40,6 +42,7 @@ WORDS = {
     "log-result": lambda value: bool(re.fullmatch(KINDS["log-result"], str(value))),
     "code-sha256": lambda value: bool(re.fullmatch(KINDS["code-sha256"], str(value))),
     "event-id": lambda value: bool(value),
+    "lambda-url": lambda value: bool(re.fullmatch(KINDS["function-url"], str(value))),
 }
 NUMBERS = {"code-size", "remaining-time-in-millis", "deadline"}
 # `<module>` and `<frozen importlib._bootstrap>` are Python's own words in stack traces.

@@ -13,11 +13,12 @@ const fs = require('fs');
 
 const SOCKET = 3;
 const HELLO = 1, INIT = 2, READY = 3, INVOKE = 4, DATA = 5, ERROR = 6, CANCEL = 7, SHUTDOWN = 11;
-const LOG = 9;
+const CREDIT = 8, LOG = 9, STREAM_HEAD = 10;
 const END = 1;
 const MAX_FRAME = 8 * 1024 * 1024;
 const CHUNK = 1024 * 1024;
 const HEAD = 12;
+const PIECE = 64 * 1024 - HEAD; // of a streamed answer: a frame fills the scratch buffer
 const NEWEST_WITHOUT_MODULES = 12;
 
 // ---------------------------------------------------------------- frames
@@ -85,6 +86,13 @@ function sendAnswer(stream, text) {
     part.copy(frame, HEAD);
     write(frame, frame.length);
   }
+}
+
+/** Sends one frame whose body is a part of a buffer, at most PIECE bytes. */
+function sendBytes(kind, flags, stream, bytes, from, to) {
+  putHead(scratch, to - from, kind, flags, stream);
+  bytes.copy(scratch, HEAD, from, to);
+  write(scratch, HEAD + to - from);
 }
 
 /** Cuts received bytes into frames. The bytes are only valid during the call, so unfinished ones are copied. */
@@ -442,6 +450,128 @@ function initialise(init) {
   );
 }
 
+// ---------------------------------------------------------------- streamed answers
+
+const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
+const HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
+const HTTP_ANSWER = 'application/vnd.awslambda.http-integration-response';
+const NOTHING = Buffer.alloc(0);
+
+/** The names under which Lambda offers streaming to handlers. */
+global.awslambda = {
+  streamifyResponse(handler, options) {
+    handler[STREAMING] = 'response';
+    handler[HIGH_WATER_MARK] = options && options.highWaterMark;
+    return handler;
+  },
+  HttpResponseStream: class HttpResponseStream {
+    /** Status, headers and cookies before the first byte. */
+    static from(stream, prelude) {
+      stream.setContentType(HTTP_ANSWER);
+      const text = JSON.stringify(prelude);
+      stream._onBeforeFirstWrite = (write) => {
+        write(text);
+        write(new Uint8Array(8));
+      };
+      return stream;
+    }
+  },
+};
+
+/** The stream that a handler writes its answer to. A host that gave a window gets no more bytes than it has given credit for. */
+function answerStream(call) {
+  const { Writable } = require('stream');
+  let kind = 'application/octet-stream';
+  let begun = false;
+  call.credit = call.header.window === undefined ? Infinity : call.header.window;
+
+  /** Says that an answer comes; returns what stands before its first byte. */
+  function begin() {
+    if (begun) return NOTHING;
+    begun = true;
+    const lead = [];
+    if (typeof stream._onBeforeFirstWrite === 'function') stream._onBeforeFirstWrite((part) => lead.push(Buffer.from(part)));
+    if (!call.done) sendText(STREAM_HEAD, 0, call.stream, JSON.stringify({ content_type: kind }));
+    return Buffer.concat(lead);
+  }
+
+  /** Sends bytes as far as the credit goes, the rest when more is given; then `done`. */
+  function push(bytes, done) {
+    let at = 0;
+    const go = () => {
+      while (at < bytes.length && !call.done) {
+        const size = Math.min(bytes.length - at, PIECE, call.credit);
+        if (size === 0) {
+          call.onCredit = go;
+          if (call.waiting) socket.ref(); // as in waitFor()
+          return;
+        }
+        sendBytes(DATA, 0, call.stream, bytes, at, at + size);
+        at += size;
+        call.credit -= size;
+      }
+      done();
+    };
+    go();
+  }
+
+  const stream = new Writable({
+    highWaterMark: handler[HIGH_WATER_MARK] || PIECE,
+    write(chunk, encoding, done) {
+      const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
+      const lead = begin();
+      push(lead.length > 0 ? Buffer.concat([lead, bytes]) : bytes, done);
+    },
+    final(done) {
+      push(begin(), () => {
+        done();
+        call.written = true;
+        call.finish();
+      });
+    },
+  });
+  stream.setContentType = (type) => {
+    if (begun) throw new Fault('InvalidStreamingOperation', 'the content type is set before the first write');
+    kind = String(type);
+  };
+  return stream;
+}
+
+/** Runs a handler that streams. Its call is over when it has returned and its stream has ended. */
+function runStreaming(call, context, settleCall) {
+  const stream = answerStream(call);
+  call.streams = true;
+  call.finish = () => {
+    if (call.written && call.returned) settleCall(call, false);
+  };
+  call.whenIdle = () => {
+    // nothing is left that could end it
+    call.returned = true;
+    if (!stream._writableState.ended) stream.end();
+    else call.finish();
+  };
+  stream.on('error', (error) => settleCall(call, true, error));
+  const returned = () => {
+    call.returned = true;
+    call.finish();
+  };
+  const result = handler(JSON.parse(call.text), stream, context);
+  if (result && typeof result.then === 'function') result.then(returned, (error) => settleCall(call, true, error));
+  else returned();
+}
+
+/** The host takes more bytes of a streamed answer. */
+function onCredit(call, bytes) {
+  if (call === undefined || call === null || call.done) return;
+  call.credit += bytes;
+  const go = call.onCredit;
+  if (!go) return;
+  call.onCredit = null;
+  if (call.waiting) socket.unref();
+  if (storage === null) go();
+  else storage.run(call, go);
+}
+
 // ---------------------------------------------------------------- invocations
 
 let current = null; // the call under way
@@ -463,7 +593,7 @@ function parsed(text, name) {
 function settle(call, failed, value) {
   if (call.done) return;
   let text;
-  if (!failed) {
+  if (!failed && !call.streams) {
     try {
       text = JSON.stringify(value);
     } catch (_) {
@@ -478,6 +608,8 @@ function settle(call, failed, value) {
   if (failed) {
     logError('Invoke Error', value);
     sendError(call.stream, value);
+  } else if (call.streams) {
+    sendBytes(DATA, END, call.stream, NOTHING, 0, 0);
   } else {
     sendAnswer(call.stream, text === undefined ? 'null' : text);
   }
@@ -488,7 +620,7 @@ function settle(call, failed, value) {
 function waitFor(call) {
   if (!call.done && !call.waiting) {
     call.waiting = true;
-    socket.unref();
+    if (!call.onCredit) socket.unref(); // the host will speak: the event loop is not empty
   }
 }
 
@@ -529,7 +661,7 @@ const openCalls = new Map(); // calls that run beside each other, by stream
 function settleOne(call, failed, value) {
   if (call.done) return;
   let text;
-  if (!failed) {
+  if (!failed && !call.streams) {
     try {
       text = JSON.stringify(value);
     } catch (_) {
@@ -541,6 +673,7 @@ function settleOne(call, failed, value) {
   call.done = true;
   openCalls.delete(call.stream);
   if (failed) sendError(call.stream, value);
+  else if (call.streams) sendBytes(DATA, END, call.stream, NOTHING, 0, 0);
   else sendAnswer(call.stream, text === undefined ? 'null' : text);
 }
 
@@ -555,6 +688,10 @@ function beginOne(call) {
       context.fail = (error) => finish(true, error === undefined || error === null ? 'handled' : error);
       context.done = (error, value) => (error === undefined || error === null ? finish(false, value) : finish(true, error));
       const callback = (error, value) => context.done(error, value);
+      if (handler[STREAMING] !== undefined) {
+        runStreaming(call, context, settleOne);
+        return;
+      }
       const result = handler(JSON.parse(call.text), context, callback);
       if (result && typeof result.then === 'function') result.then(context.succeed, context.fail);
     } catch (error) {
@@ -591,9 +728,11 @@ function begin(call) {
         waitFor(call);
       }
     };
-    const result = handler(JSON.parse(call.text), context, callback);
-    if (result && typeof result.then === 'function') {
-      result.then(context.succeed, context.fail);
+    if (handler[STREAMING] !== undefined) {
+      runStreaming(call, context, settle);
+    } else {
+      const result = handler(JSON.parse(call.text), context, callback);
+      if (result && typeof result.then === 'function') result.then(context.succeed, context.fail);
     }
     // a handler that never answers, and leaves nothing behind that could, has answered null
     if (!call.done && call.whenIdle === null) call.whenIdle = () => settle(call, false, null);
@@ -617,7 +756,7 @@ function dispatch(kind, flags, stream, bytes, start, end) {
     const began = now();
     const split = start + 4 + bytes.readUInt32BE(start);
     const header = JSON.parse(bytes.utf8Slice(start + 4, split));
-    const call = { stream, header, began, text: '', parts: null, called: false, done: false, waiting: false, whenIdle: null };
+    const call = { stream, header, began, text: '', parts: null, called: false, done: false, waiting: false, whenIdle: null, streams: false, credit: 0, onCredit: null };
     if ((flags & END) === 0) {
       call.parts = [Buffer.from(bytes.slice(split, end))];
       arriving = call;
@@ -645,8 +784,12 @@ function dispatch(kind, flags, stream, bytes, start, end) {
   }
   else if (kind === CANCEL && openCalls.has(stream)) {
     // its time is up: nobody waits for its answer
-    openCalls.get(stream).done = true;
+    const call = openCalls.get(stream);
+    call.done = true;
     openCalls.delete(stream);
+    if (call.onCredit) call.onCredit(); // what it still writes goes nowhere
+  } else if (kind === CREDIT) {
+    onCredit(storage === null ? current : openCalls.get(stream), bytes.readUInt32BE(start));
   }
   // CANCEL of a running call, DATA that nobody waits for, kinds of a later protocol: nothing to do
 }

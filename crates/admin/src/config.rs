@@ -21,6 +21,9 @@ pub struct Config {
     /// The server listens on every address of its host, and nobody said which of them clients use: package links then
     /// start with the `Host` of the request that asks for them.
     pub base_from_host: bool,
+    /// Domain below which function URLs have their host names, with the port that clients use; without one they are
+    /// addressed by path.
+    pub url_domain: Option<String>,
     /// Networks that functions may ask for; none but `none` unless the operator offers more.
     pub networks: Networks,
     /// Names of the systems that functions may say they work on.
@@ -47,6 +50,7 @@ impl Config {
             account_id: account_id.to_owned(),
             public_base_url: public_base_url.trim_end_matches('/').to_owned(),
             base_from_host: false,
+            url_domain: None,
             networks: Networks::default(),
             downstreams: Vec::new(),
             calendars: BTreeMap::new(),

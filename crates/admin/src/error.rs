@@ -42,6 +42,12 @@ pub enum Error {
     /// Nothing of that kind is set for the function.
     #[error("{0}")]
     NotSet(String),
+    /// The function or alias has a URL already; its ARN. The spaces are AWS's.
+    #[error(
+        "Failed to create function url config for [functionArn = {0}]. Error message:  FunctionUrlConfig exists for this \
+         Lambda function"
+    )]
+    UrlExists(String),
     /// The caller may not reach it.
     #[error("{0}")]
     AccessDenied(String),
@@ -93,6 +99,7 @@ impl Error {
             Self::Stored { source, .. } => source.code(),
             Self::Store(error) => error.code(),
             Self::FunctionNotFound(_) | Self::OtherRegion { .. } | Self::NotSet(_) => Code::NotFound,
+            Self::UrlExists(_) => Code::Conflict,
             Self::AccessDenied(_) => Code::AccessDenied,
             Self::ZipTooLarge { .. } | Self::RequestTooLarge { .. } => Code::PackageTooLarge,
             Self::NotOffered(_) => Code::UnknownOperation,
@@ -235,6 +242,11 @@ fn stored_text(arn: &str, error: &StoreError) -> String {
         StoreError::PolicyRevisionMismatch => {
             "The Revision Id provided does not match the latest Revision Id. Call the \
                                                GetLayerPolicy API to retrieve the latest Revision Id"
+                .to_owned()
+        }
+        StoreError::PermissionRevisionMismatch => {
+            "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to retrieve the latest \
+             Revision Id"
                 .to_owned()
         }
         StoreError::TooManyTags { .. } => "Number of tags exceeds resource tag limit.".to_owned(),

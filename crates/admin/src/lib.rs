@@ -18,6 +18,7 @@ mod error;
 mod event_invoke;
 mod function;
 mod function_update;
+mod function_url;
 mod image;
 mod layer;
 mod layer_policy;
@@ -27,6 +28,7 @@ mod marker;
 mod merge;
 mod mount;
 mod network;
+mod permission;
 mod provisioned;
 mod recursion;
 mod request;
@@ -215,6 +217,14 @@ impl Admin {
             Operation::DeleteFunctionEventInvokeConfig => self.delete_event_invoke(caller, &request).await,
             Operation::ListFunctionEventInvokeConfigs => self.list_event_invoke(caller, &request).await,
             Operation::GetFunctionEventInvokeConfig => self.get_event_invoke(caller, &request).await,
+            Operation::CreateFunctionUrlConfig => self.create_url(caller, &request).await,
+            Operation::GetFunctionUrlConfig => self.get_url(caller, &request).await,
+            Operation::UpdateFunctionUrlConfig => self.update_url(caller, &request).await,
+            Operation::DeleteFunctionUrlConfig => self.delete_url(caller, &request).await,
+            Operation::ListFunctionUrlConfigs => self.list_urls(caller, &request).await,
+            Operation::AddPermission => self.add_permission(caller, &request).await,
+            Operation::GetPolicy => self.get_policy(caller, &request).await,
+            Operation::RemovePermission => self.remove_permission(caller, &request).await,
             Operation::PublishLayerVersion => self.publish_layer(caller, &request).await,
             Operation::GetLayerVersion => self.get_layer_version(caller, &request).await,
             Operation::GetLayerVersionByArn => self.get_layer_version_by_arn(caller, &request).await,

@@ -17,14 +17,19 @@ impl Admin {
     pub(crate) async fn link(&self, request: &Request, code: &CodeRef) -> Result<String> {
         let expires = (self.config.now)() / 1000 + self.config.link_seconds;
         let signature = hex::encode(self.sign(&code.sha256, expires).await?);
-        let base = match request.host().filter(|_| self.config.base_from_host) {
-            Some(host) => format!("http://{host}"),
-            None => self.config.public_base_url.clone(),
-        };
+        let base = self.base(request);
         Ok(format!(
             "{base}/api/v1/code/{}.zip?expires={expires}&signature={signature}",
             code.sha256
         ))
+    }
+
+    /// Where whoever sent the request reaches this server, without a slash at the end.
+    pub(crate) fn base(&self, request: &Request) -> String {
+        match request.host().filter(|_| self.config.base_from_host) {
+            Some(host) => format!("http://{host}"),
+            None => self.config.public_base_url.clone(),
+        }
     }
 
     /// Gives a package to whoever holds a link to it.

@@ -77,7 +77,7 @@ impl Admin {
     ) -> Result<Target> {
         let reference = name::function(&mut problems, text, form);
         if let Some(qualifier) = qualifier {
-            name::qualifier(&mut problems, qualifier);
+            name::qualifier(&mut problems, qualifier, form);
         }
         problems.finish()?;
         let reference = reference.ok_or_else(|| Error::FunctionNotFound(text.to_owned()))?;

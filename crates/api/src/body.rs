@@ -14,6 +14,7 @@ use crate::{Error, Result};
 const STRUCTURES: &[&str] = &[
     "Code",
     "Content",
+    "Cors",
     "DeadLetterConfig",
     "Environment",
     "EphemeralStorage",

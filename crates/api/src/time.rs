@@ -15,6 +15,12 @@ pub fn format_seconds(at: UnixMillis) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S+0000").to_string()
 }
 
+/// The same with microseconds and a `Z`, as function URLs have it.
+pub fn format_micros(at: UnixMillis) -> String {
+    let time = Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
 /// Reads what `format` wrote.
 pub fn parse(text: &str) -> Option<UnixMillis> {
     Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text)
@@ -30,6 +36,7 @@ mod tests {
     fn the_form_is_that_of_the_wire() {
         assert_eq!(format(1_795_359_845_000), "2026-11-22T15:04:05.000+0000");
         assert_eq!(format_seconds(1_795_359_845_250), "2026-11-22T15:04:05+0000");
+        assert_eq!(format_micros(1_795_359_845_250), "2026-11-22T15:04:05.250000Z");
         assert_eq!(parse("2026-11-22T15:04:05.250+0000"), Some(1_795_359_845_250));
         assert_eq!(format(i64::MAX), "1970-01-01T00:00:00.000+0000");
     }

@@ -6,9 +6,11 @@
 pub mod alias;
 pub mod environment;
 pub mod function;
+pub mod function_url;
 pub mod layer;
 pub mod name;
 pub mod page;
+pub mod permission;
 pub mod runtime;
 pub mod tag;
 

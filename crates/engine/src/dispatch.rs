@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use flint_model::config::Mode;
 use flint_model::{Invocation, Outcome};
-use flint_runtime::{Call, Instance, Ran, Reply};
+use flint_runtime::{Call, Instance, Ran, Reply, Sink, stream};
+use tokio::task::JoinHandle;
 
 use crate::admission::Permit;
 use crate::crowd::Taken;
@@ -14,6 +15,7 @@ use crate::resolve::Target;
 use crate::running::Listed;
 use crate::settle::{self, Facts};
 use crate::snapshot::VersionEntry;
+use crate::streamed::Streamed;
 use crate::{Engine, Error, Limit};
 
 impl Engine {
@@ -24,22 +26,58 @@ impl Engine {
     pub async fn invoke(&self, invocation: Invocation) -> Result<Outcome, Error> {
         let begun = Instant::now();
         let target = self.resolve(&invocation).await?;
+        match self.take_off(target, invocation, None, begun).await? {
+            Airborne::Flight(flight) => flight.run().await,
+            Airborne::Shared(flight) => flight.await.map_err(|_| Error::Stopping),
+            Airborne::Grounded(outcome) => Ok(*outcome),
+        }
+    }
+
+    /// The same with the answer handed on while the handler makes it. Returns when the call is under way; from then on it goes
+    /// to its end, whether or not anybody reads what comes of it.
+    pub async fn invoke_streaming(&self, invocation: Invocation) -> Result<Streamed, Error> {
+        let begun = Instant::now();
+        let target = self.resolve(&invocation).await?;
+        let version = target.version();
+        let (sink, pieces) = stream();
+        let outcome = match self.take_off(target, invocation, Some(sink), begun).await? {
+            // A task of its own: a reader that stops reading must not stop the clock.
+            Airborne::Flight(flight) => self.inner.tasks.spawn(flight.run()),
+            Airborne::Shared(flight) => self
+                .inner
+                .tasks
+                .spawn(async { flight.await.map_err(|_| Error::Stopping) }),
+            Airborne::Grounded(outcome) => self.inner.tasks.spawn(async { Ok(*outcome) }),
+        };
+        Ok(Streamed::new(pieces, outcome, version))
+    }
+
+    /// The steps from there to the moment at which the handler is given the event.
+    async fn take_off(
+        &self,
+        target: Target,
+        invocation: Invocation,
+        sink: Option<Sink>,
+        begun: Instant,
+    ) -> Result<Airborne, Error> {
         if target.version.version.config.mode == Mode::Web {
             return Err(Error::OtherMode("it is a web function; send it HTTP requests"));
         }
         let permit = self.admit(&target, &invocation).await?;
         if target.version.version.config.shares_instances() {
-            return self.invoke_shared(target, permit, invocation, begun).await;
+            return self.invoke_shared(target, permit, invocation, sink, begun).await;
         }
         let grant = self.lease(&target.version, invocation.deadline).await?;
         let facts = Facts::new(&target, &invocation, begun);
         match grant {
             Ok(handed) => {
-                Flight::new(self, target, permit, handed, invocation, facts)
-                    .run()
-                    .await
+                let flight = Flight::new(self, target, permit, handed, invocation, sink, facts);
+                Ok(Airborne::Flight(flight))
             }
-            Err(failed) => settle::not_started(self, &target, &facts, failed),
+            Err(failed) => {
+                let outcome = settle::not_started(self, &target, &facts, failed)?;
+                Ok(Airborne::Grounded(Box::new(outcome)))
+            }
         }
     }
 
@@ -96,6 +134,20 @@ impl Engine {
     }
 }
 
+/// A call whose handler is about to get its event, or could not be given it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one: a box would be an allocation for each call"
+)]
+enum Airborne {
+    /// In an instance of its own.
+    Flight(Flight),
+    /// In an instance that runs others beside it.
+    Shared(JoinHandle<Outcome>),
+    /// Its instance did not start.
+    Grounded(Box<Outcome>),
+}
+
 /// Everything that a call holds of the limits it counts against.
 #[derive(Debug)]
 pub(crate) struct Leave {
@@ -104,7 +156,7 @@ pub(crate) struct Leave {
 }
 
 /// The call as an instance needs it, its time beginning now.
-fn call_of(target: &Target, invocation: Invocation) -> Call {
+fn call_of(target: &Target, invocation: Invocation, sink: Option<Sink>) -> Call {
     let timeout = Duration::from_secs(u64::from(target.version.version.config.timeout_s));
     let now = Instant::now();
     let until = invocation.deadline.min(now + timeout);
@@ -115,6 +167,7 @@ fn call_of(target: &Target, invocation: Invocation) -> Call {
         client_context: invocation.client_context,
         trace_id: invocation.trace_id,
         payload: invocation.payload,
+        sink,
         from: now,
         until,
         until_ms: settle::wall_ms().saturating_add(left),
@@ -128,16 +181,20 @@ impl Engine {
         target: Target,
         permit: Leave,
         invocation: Invocation,
+        sink: Option<Sink>,
         begun: Instant,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Airborne, Error> {
         let place = self.find_place(&target.version, invocation.deadline).await?;
         let facts = Facts::new(&target, &invocation, begun);
         let taken = match place {
             Ok(taken) => taken,
-            Err(failed) => return settle::not_started(self, &target, &facts, failed),
+            Err(failed) => {
+                let outcome = settle::not_started(self, &target, &facts, failed)?;
+                return Ok(Airborne::Grounded(Box::new(outcome)));
+            }
         };
         let listed = self.inner.running.list(&invocation);
-        let call = call_of(&target, invocation);
+        let call = call_of(&target, invocation, sink);
         let engine = self.clone();
         let flight = self.inner.tasks.spawn(async move {
             engine.inner.parts.metrics.running.inc();
@@ -157,7 +214,7 @@ impl Engine {
             drop(permit);
             outcome
         });
-        flight.await.map_err(|_| Error::Stopping)
+        Ok(Airborne::Shared(flight))
     }
 }
 
@@ -188,10 +245,11 @@ impl Flight {
         permit: Leave,
         handed: Handed,
         invocation: Invocation,
+        sink: Option<Sink>,
         facts: Facts,
     ) -> Self {
         let listed = engine.inner.running.list(&invocation);
-        let call = call_of(&target, invocation);
+        let call = call_of(&target, invocation, sink);
         let Handed { mut live, fresh } = handed;
         live.instance
             .share_cpu_among(target.version.sharers(engine.inner.cores));

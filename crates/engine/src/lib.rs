@@ -11,6 +11,7 @@ mod crowd;
 mod dispatch;
 mod error;
 mod error_document;
+mod function_url;
 mod habit;
 mod image;
 mod lease;
@@ -28,6 +29,7 @@ mod snapshot;
 mod start;
 mod starved;
 mod stop;
+mod streamed;
 mod sweep;
 pub mod warm;
 mod web;
@@ -44,9 +46,12 @@ use tokio_util::task::TaskTracker;
 
 pub use config::Config;
 pub use error::{Error, Limit};
+pub use flint_runtime::Piece;
+pub use function_url::Reached;
 pub use provisioned::{Provisioning, Standing};
 pub use resolve::Target;
 pub use running::Underway;
+pub use streamed::{Next, Streamed};
 pub use web::{Ended, Opened, Session};
 
 /// What the engine works with.

@@ -74,7 +74,7 @@ pub(crate) fn settle(
     match ran.reply {
         // After a time-out the sandbox and its /tmp serve on with a fresh process, as on Lambda.
         Reply::TimedOut | Reply::Cancelled => engine.restart_instance(version, live),
-        Reply::Answer(_) | Reply::Error(_) if live.instance.is_alive() => engine.give_back(version, live),
+        _ if ran.reply.is_of_handler() && live.instance.is_alive() => engine.give_back(version, live),
         _ => engine.discard(live),
     }
     outcome
@@ -121,7 +121,7 @@ fn outcome(
     timings.queue = facts.queue.saturating_sub(timings.start());
     timings.reply = ran.ended.elapsed();
     let (payload, remark) = answer(&facts.request_id, ran);
-    let function_error = (!matches!(ran.reply, Reply::Answer(_))).then_some(FunctionError::Unhandled);
+    let function_error = (!ran.reply.is_good()).then_some(FunctionError::Unhandled);
     let origin = start.as_ref().map(|start| name_of(start.from));
     let report = Report {
         version,
@@ -230,6 +230,7 @@ pub(crate) fn not_started(
 fn answer(request_id: &str, ran: &Ran) -> (Bytes, Option<String>) {
     match &ran.reply {
         Reply::Answer(payload) | Reply::Error(payload) => (payload.clone(), None),
+        Reply::Streamed => (Bytes::new(), None),
         Reply::TooLarge(_) => (error_document::too_large(), None),
         Reply::TimedOut => {
             let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");

@@ -13,7 +13,7 @@ use flint_model::config::{Mode, NetworkMode};
 use flint_model::event::EventInvokeConfig;
 use flint_model::runtime::{Family, RuntimeId};
 use flint_model::version::{LastUpdate, State};
-use flint_model::{AccountId, Alias, Function, FunctionId, Provisioned, Version, VersionNumber};
+use flint_model::{AccountId, Alias, Function, FunctionId, FunctionUrl, Provisioned, Version, VersionNumber};
 use flint_runtime::{LaunchClass, LaunchSpec};
 use flint_store::FunctionRow;
 use flint_telemetry::FunctionMetrics;
@@ -87,6 +87,7 @@ pub(crate) struct FunctionEntry {
     pub(crate) provisioned: Vec<Provisioned>,
     /// What is set for its events, by qualifier.
     pub(crate) event_invoke: Vec<EventInvokeConfig>,
+    pub(crate) urls: Vec<Arc<FunctionUrl>>,
     pub(crate) gate: Arc<Gate>,
     /// Of the provisioned versions.
     pub(crate) provisioned_gates: BTreeMap<VersionNumber, Arc<Gate>>,
@@ -96,6 +97,8 @@ pub(crate) struct FunctionEntry {
 struct Maps {
     by_name: HashMap<(AccountId, String), Arc<FunctionEntry>>,
     by_id: HashMap<FunctionId, (AccountId, String)>,
+    /// Functions by the ids of their URLs.
+    by_url: HashMap<String, FunctionId>,
     /// Unreserved concurrency of each tenant, and what its functions have reserved.
     accounts: HashMap<AccountId, (Arc<Gate>, u32)>,
 }
@@ -130,6 +133,15 @@ impl Snapshot {
         let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
         let entry = maps.by_name.get(maps.by_id.get(id)?)?;
         (entry.function.id == *id).then(|| Arc::clone(entry))
+    }
+
+    /// The function that a URL leads to, with the URL.
+    pub(crate) fn by_url(&self, id: &str) -> Option<(Arc<FunctionEntry>, Arc<FunctionUrl>)> {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        let key = maps.by_id.get(maps.by_url.get(id)?)?;
+        let entry = maps.by_name.get(key)?;
+        let url = entry.urls.iter().find(|url| url.id == id)?;
+        Some((Arc::clone(entry), Arc::clone(url)))
     }
 
     /// All versions that have a pool, for the scaler and the stop.
@@ -232,6 +244,7 @@ impl Snapshot {
             aliases: row.aliases,
             provisioned: row.provisioned,
             event_invoke: row.event_invoke,
+            urls: row.urls.into_iter().map(Arc::new).collect(),
             gate,
             provisioned_gates,
         });
@@ -239,6 +252,13 @@ impl Snapshot {
         let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
         maps.by_id.insert(entry.function.id.clone(), key.clone());
         let replaced = maps.by_name.insert(key, Arc::clone(&entry));
+        let id_of = |url: &Arc<FunctionUrl>| url.id.clone();
+        for id in replaced.iter().flat_map(|old| old.urls.iter().map(id_of)) {
+            maps.by_url.remove(&id);
+        }
+        for id in entry.urls.iter().map(id_of) {
+            maps.by_url.insert(id, entry.function.id.clone());
+        }
         let before = replaced.as_ref().map_or(0, |old| old.claim());
         self.share_out(&mut maps, &entry.function.tenant, before, entry.claim());
         let gone = replaced
@@ -260,6 +280,7 @@ impl Snapshot {
             .get(&key)
             .is_some_and(|entry| entry.function.id == *id);
         let removed = if mine { maps.by_name.remove(&key) } else { None };
+        maps.by_url.retain(|_, function| function != id);
         let before = removed.as_ref().map_or(0, |entry| entry.claim());
         self.share_out(&mut maps, &key.0, before, 0);
         removed

@@ -2,6 +2,7 @@
 //!
 //! Guarantees: unknown names and bad values are all reported together, before a port is bound.
 
+mod address;
 mod calendars;
 mod mounts;
 mod queue;
@@ -14,6 +15,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use flint_model::AccountId;
+
+use address::{domain, public_url};
 
 /// Where settings come from, later ones winning.
 #[derive(Debug, Default)]
@@ -51,6 +54,7 @@ pub(crate) struct Settings {
     pub(crate) egress: bool,
     pub(crate) allow_host: bool,
     pub(crate) public_url: Option<String>,
+    pub(crate) url_domain: Option<String>,
     pub(crate) image_bytes: u64,
     pub(crate) registries: flint_image::Access,
     pub(crate) disk_quota: Option<u64>,
@@ -82,18 +86,6 @@ fn flag(text: &str) -> Result<bool, String> {
         "true" | "1" | "yes" => Ok(true),
         "false" | "0" | "no" => Ok(false),
         _ => Err("write true or false".into()),
-    }
-}
-
-fn public_url(text: &str) -> Result<String, String> {
-    let wrong = || "write http://HOST:PORT or https://HOST".to_owned();
-    let url: http::Uri = text.parse().map_err(|_| wrong())?;
-    let web = matches!(url.scheme_str(), Some("http" | "https"));
-    let plain = url.authority().is_some_and(|whole| !whole.as_str().contains('@')) && url.query().is_none();
-    if web && plain {
-        Ok(text.trim_end_matches('/').to_owned())
-    } else {
-        Err(wrong())
     }
 }
 
@@ -154,6 +146,15 @@ const TABLE: &[Row] = &[
         "Where clients reach the server; links to packages start with it (the address listened on)",
         |s, v| {
             s.public_url = Some(public_url(v)?);
+            Ok(())
+        },
+    ),
+    Row(
+        "server.url_domain",
+        "Domain of function URLs, ID.lambda-url.REGION.DOMAIN, with the port that clients use; it needs a wildcard in the \
+         DNS (none: function URLs are /url/ID/ below the server's own address)",
+        |s, v| {
+            s.url_domain = Some(domain(v)?);
             Ok(())
         },
     ),
@@ -503,6 +504,7 @@ impl Settings {
             egress: false,
             allow_host: false,
             public_url: None,
+            url_domain: None,
             image_bytes: flint_image::Caps::default().bytes,
             registries: flint_image::Access::default(),
             disk_quota: None,
@@ -736,17 +738,6 @@ mod tests {
             "twelve digits",
         ] {
             assert!(text.contains(part), "{part} in {text}");
-        }
-    }
-
-    #[test]
-    fn a_public_url_is_one() {
-        assert_eq!(
-            public_url("https://flint.example.com/").as_deref(),
-            Ok("https://flint.example.com")
-        );
-        for bad in ["", "flint.example.com", "ftp://x", "http://a@b", "http://x/?y"] {
-            assert!(public_url(bad).is_err(), "{bad}");
         }
     }
 

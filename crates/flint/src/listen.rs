@@ -3,7 +3,10 @@
 //! Order of what a request passes: (1) path check, since signatures cover the normalised path; (2) health, which is
 //! anonymous; (3) the proof in its head, as far as it can be judged without the body; (4) body, read within the route's limit,
 //! the room for all bodies, and its time; (5) authentication, whatever the route; (6) the door. The upload of an artefact
-//! has no step 4: its door reads the body.
+//! has no step 4: its door reads the body. `Door` says which requests go another way, and in which order that is decided.
+
+mod body;
+mod url;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,9 +18,9 @@ use bytes::Bytes;
 use flint_admin::{Admin, Caller};
 use flint_auth::{Accepts, Authenticator, Body, Principal, Request as AuthRequest};
 use flint_engine::Engine;
-use flint_gateway::{Answer, Gateway, Route, WebAnswer, WebTarget, Who, aws_error};
+use flint_gateway::{Answer, Gateway, Route, UrlRoute, WebAnswer, WebTarget, Who, aws_error, plain};
 use flint_model::{AccountId, Code, limits};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,29 +30,11 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use body::Unread;
+pub(crate) use body::body_room;
+
 /// How long a head may take to arrive.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(60);
-
-/// Bodies held at the same time, all requests together: 512 MiB in units of 64 KiB. More wait before they are read.
-const BODY_UNITS: usize = 8_192;
-const BODY_UNIT: u64 = 64 * 1024;
-
-/// The room for all bodies.
-pub(crate) fn body_room() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(BODY_UNITS))
-}
-
-/// What a body may take: its stated length, else the limit.
-fn body_units(body: &Incoming, limit: usize) -> u32 {
-    let most = u64::try_from(limit).unwrap_or(u64::MAX);
-    let bytes = hyper::body::Body::size_hint(body)
-        .upper()
-        .unwrap_or(most)
-        .min(most);
-    u32::try_from(bytes.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX)
-}
 
 /// Bodies that are hashed beside the others' work.
 const LARGE_BODY: usize = 256 * 1024;
@@ -145,19 +130,41 @@ impl Listener {
     }
 }
 
-impl Doors {
-    /// A request for a web function streams both ways; all others have bodies that are held whole.
-    async fn answer_any(&self, peer: SocketAddr, request: Request<Incoming>) -> WebAnswer {
+/// Where a request goes. The first that its address fits has it.
+enum Door {
+    /// A function URL, by its host or by its path: whoever calls proves what the URL asks for.
+    Url(UrlRoute),
+    /// A web function, whose requests and answers stream both ways.
+    Web(WebTarget),
+    /// Everything else: requests of known callers, with bodies that are held whole.
+    Api,
+}
+
+impl Door {
+    fn of(request: &Request<Incoming>) -> Self {
+        if let Some(route) = UrlRoute::of_request(request.headers(), request.uri()) {
+            return Self::Url(route);
+        }
         match WebTarget::of(request.uri().path()) {
-            Some(target) => self.web(peer, target, request).await,
-            None => flint_gateway::plain(self.answer(request).await),
+            Some(target) => Self::Web(target),
+            None => Self::Api,
+        }
+    }
+}
+
+impl Doors {
+    async fn answer_any(&self, peer: SocketAddr, request: Request<Incoming>) -> WebAnswer {
+        match Door::of(&request) {
+            Door::Url(route) => self.url(peer, route, request).await,
+            Door::Web(target) => self.web(peer, target, request).await,
+            Door::Api => self.answer(request).await,
         }
     }
 
     async fn web(&self, peer: SocketAddr, target: WebTarget, request: Request<Incoming>) -> WebAnswer {
         if !is_plain(request.uri().path()) {
             let message = "the path has empty, . or .. segments";
-            return flint_gateway::plain(aws_error(Code::NoRoute, message, None));
+            return plain(aws_error(Code::NoRoute, message, None));
         }
         let (parts, body) = request.into_parts();
         // A token proves the caller without the body, which may be endless.
@@ -169,19 +176,23 @@ impl Doors {
         };
         let who = match caller {
             Ok(principal) => self.who(principal),
-            Err(error) => return flint_gateway::plain(refuse(&error)),
+            Err(error) => return plain(refuse(&error)),
         };
         let request = Request::from_parts(parts, body);
         self.gateway.web(&who, target, Some(peer), request).await
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer(&self, request: Request<Incoming>) -> WebAnswer {
         let path = request.uri().path();
         if !is_plain(path) {
-            return aws_error(Code::NoRoute, "the path has empty, . or .. segments", None);
+            return plain(aws_error(
+                Code::NoRoute,
+                "the path has empty, . or .. segments",
+                None,
+            ));
         }
         if let Some(answer) = self.health(request.method(), path) {
-            return answer;
+            return plain(answer);
         }
         let invoke = Route::of(request.method(), path);
         let limit = if invoke.is_some() {
@@ -198,39 +209,36 @@ impl Doors {
         if invoke.is_none()
             && let Some(answer) = self.admin.handle_signed_link(&parts).await
         {
-            return answer;
+            return plain(answer);
         }
         let view = AuthRequest::of(&parts);
         let now = jiff::Timestamp::now();
         // Strangers are sent away before they can make us hold a body.
         if let Err(error) = self.authenticator.check_head(&view, accepts, now) {
-            return refuse(&error);
+            return plain(refuse(&error));
         }
         if self.admin.streams(&parts) {
             // Nothing of it is held, and a token is proof without the body.
-            return match self.authenticator.authenticate(&view, Body::Unread, accepts, now) {
-                Ok(_) => self.admin.handle_stream(&self.caller(), parts, body).await,
-                Err(error) => refuse(&error),
-            };
+            return plain(
+                match self.authenticator.authenticate(&view, Body::Unread, accepts, now) {
+                    Ok(_) => self.admin.handle_stream(&self.caller(), parts, body).await,
+                    Err(error) => refuse(&error),
+                },
+            );
         }
         // An upload of gigabytes: its body is no part of a bearer's proof, and is read as it is written.
         if invoke.is_none() && self.admin.takes_upload(&parts) {
-            return match self.authenticator.authenticate(&view, Body::Unread, accepts, now) {
-                Ok(_) => self.admin.handle_upload(&self.caller(), &parts, body).await,
-                Err(error) => refuse(&error),
-            };
-        }
-        let Ok(_held) = self.bodies.acquire_many(body_units(&body, limit)).await else {
-            return aws_error(
-                Code::ShuttingDown,
-                "the server is stopping; retry elsewhere",
-                None,
+            return plain(
+                match self.authenticator.authenticate(&view, Body::Unread, accepts, now) {
+                    Ok(_) => self.admin.handle_upload(&self.caller(), &parts, body).await,
+                    Err(error) => refuse(&error),
+                },
             );
-        };
-        let body = match read(body, limit).await {
-            Ok(body) => body,
-            Err(Unread::TooLarge) if invoke.is_none() => return self.admin.refuse_too_large(&parts),
-            Err(unread) => return unread.answer(),
+        }
+        let (_room, body) = match self.hold(body, limit).await {
+            Ok(held) => held,
+            Err(Unread::TooLarge) if invoke.is_none() => return plain(self.admin.refuse_too_large(&parts)),
+            Err(unread) => return plain(unread.answer()),
         };
         let authenticate = || {
             self.authenticator
@@ -244,19 +252,25 @@ impl Doors {
         };
         let who = match caller {
             Ok(principal) => self.who(principal),
-            Err(error) => return refuse(&error),
+            Err(error) => return plain(refuse(&error)),
         };
         match invoke {
             Some(route) => self.gateway.handle(&who, route, &parts, body).await,
-            None if parts.uri.path() == "/metrics" => text(StatusCode::OK, self.engine.metrics().encode()),
-            None => self.admin.handle(&self.caller(), parts, body).await,
+            None if parts.uri.path() == "/metrics" => {
+                plain(text(StatusCode::OK, self.engine.metrics().encode()))
+            }
+            None => plain(self.admin.handle(&self.caller(), parts, body).await),
         }
     }
 
     fn who(&self, principal: Principal) -> Who {
+        self.named(principal.name)
+    }
+
+    fn named(&self, name: String) -> Who {
         Who {
             tenant: self.account.clone(),
-            name: principal.name,
+            name,
         }
     }
 
@@ -291,40 +305,6 @@ fn is_plain(path: &str) -> bool {
             "" => at > 0 && path.ends_with('/') && !path.ends_with("//"),
             _ => true,
         })
-}
-
-/// Why a body was not read to its end.
-enum Unread {
-    TooLarge,
-    BrokeOff(String),
-    Late,
-}
-
-impl Unread {
-    fn answer(self) -> Answer {
-        let (code, message) = match self {
-            Self::TooLarge => {
-                let limit = "Request must be smaller than 6291456 bytes for the InvokeFunction operation";
-                (Code::RequestTooLarge, limit.to_owned())
-            }
-            Self::BrokeOff(error) => (Code::BadRequest, format!("the body broke off: {error}")),
-            Self::Late => (
-                Code::BadRequest,
-                "the body took longer than 60 seconds to arrive".to_owned(),
-            ),
-        };
-        aws_error(code, &message, None)
-    }
-}
-
-async fn read(body: Incoming, limit: usize) -> Result<Bytes, Unread> {
-    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unread::TooLarge),
-        Ok(Err(error)) => Err(Unread::BrokeOff(error.to_string())),
-        Err(_) => Err(Unread::Late),
-    }
 }
 
 fn refuse(error: &flint_auth::Error) -> Answer {

@@ -253,6 +253,7 @@ fn admin_config(settings: &Settings, address: std::net::SocketAddr) -> flint_adm
     let url = settings.public_url.clone().unwrap_or(listened);
     let mut config = flint_admin::Config::new(&settings.region, settings.account_id.as_str(), &url);
     config.base_from_host = settings.public_url.is_none() && address.ip().is_unspecified();
+    config.url_domain.clone_from(&settings.url_domain);
     config.networks = flint_admin::Networks {
         egress: settings.egress,
         host: settings.allow_host,
@@ -266,8 +267,10 @@ fn admin_config(settings: &Settings, address: std::net::SocketAddr) -> flint_adm
 
 fn gateway_config(settings: &Settings) -> flint_gateway::Config {
     let longest = u64::from(*flint_model::limits::TIMEOUT_S.end()) + 60;
+    let url_domain = settings.url_domain.as_deref().unwrap_or("localhost");
     flint_gateway::Config {
         region: settings.region.clone(),
+        url_domain: url_domain.split(':').next().unwrap_or_default().to_owned(),
         longest_call: std::time::Duration::from_secs(longest),
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Config {
     /// Region in ARNs.
     pub region: String,
+    /// Domain of the host names that functions are told they are reached under.
+    pub url_domain: String,
     /// Deadline of a synchronous call that brings none: Lambda's longest time-out and a minute for the start.
     pub longest_call: Duration,
 }

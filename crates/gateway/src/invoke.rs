@@ -25,13 +25,13 @@ use crate::{Answer, Gateway, Who, json_check};
 
 /// How a call wants to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum InvocationType {
+pub(crate) enum InvocationType {
     RequestResponse,
     DryRun,
     Event,
 }
 
-type Refused = Box<Answer>;
+pub(crate) type Refused = Box<Answer>;
 
 fn refuse(code: Code, message: &str) -> Refused {
     Box::new(aws_error(code, message, None))
@@ -67,6 +67,30 @@ impl Gateway {
         body: Bytes,
         request_id: &RequestId,
     ) -> Result<Answer, Refused> {
+        let (kind, invocation) = self.read(who, function, parts, body, request_id)?;
+        let arn = self.arn(&invocation);
+        match kind {
+            InvocationType::DryRun => match self.engine.dry_run(&invocation).await {
+                Ok(_) => Ok(empty(StatusCode::NO_CONTENT)),
+                Err(error) => Ok(from_engine(&error, &arn)),
+            },
+            InvocationType::Event => self.accept(invocation, &parts.headers, &arn).await,
+            InvocationType::RequestResponse => match self.engine.invoke(invocation).await {
+                Ok(outcome) => Ok(answer(outcome)),
+                Err(error) => Ok(from_engine(&error, &arn)),
+            },
+        }
+    }
+
+    /// Reads a request: how it wants to be answered, and the call.
+    pub(crate) fn read(
+        &self,
+        who: &Who,
+        function: Option<&str>,
+        parts: &Parts,
+        body: Bytes,
+        request_id: &RequestId,
+    ) -> Result<(InvocationType, Invocation), Refused> {
         let kind = invocation_type(&parts.headers)?;
         let (name, qualifier) = self.target(&who.tenant, function, parts.uri.query())?;
         if body.len() > limits::REQUEST_PAYLOAD {
@@ -96,18 +120,7 @@ impl Gateway {
             trace_id: Some(trace_id(&parts.headers)),
             log_tail: log_tail(&parts.headers)?,
         };
-        let arn = self.arn(&invocation);
-        match kind {
-            InvocationType::DryRun => match self.engine.dry_run(&invocation).await {
-                Ok(_) => Ok(empty(StatusCode::NO_CONTENT)),
-                Err(error) => Ok(from_engine(&error, &arn)),
-            },
-            InvocationType::Event => self.accept(invocation, &parts.headers, &arn).await,
-            InvocationType::RequestResponse => match self.engine.invoke(invocation).await {
-                Ok(outcome) => Ok(answer(outcome)),
-                Err(error) => Ok(from_engine(&error, &arn)),
-            },
-        }
+        Ok((kind, invocation))
     }
 
     /// Takes an event in. Answers after it is on the disk.
@@ -190,7 +203,7 @@ impl Gateway {
         Ok((reference.name, qualifier))
     }
 
-    fn arn(&self, invocation: &Invocation) -> String {
+    pub(crate) fn arn(&self, invocation: &Invocation) -> String {
         let qualifier = invocation.qualifier.as_ref().map(ToString::to_string);
         let tenant = invocation.tenant.as_str();
         flint_model::reference::function_arn(
@@ -252,7 +265,7 @@ pub(crate) fn timing(timings: &Timings) -> String {
     text
 }
 
-fn empty(status: StatusCode) -> Answer {
+pub(crate) fn empty(status: StatusCode) -> Answer {
     let mut answer = Answer::new(Full::default());
     *answer.status_mut() = status;
     answer
@@ -325,7 +338,7 @@ fn log_tail(headers: &HeaderMap) -> Result<bool, Refused> {
 }
 
 /// The caller's trace id, or a new one in X-Ray's form: functions always find one in `_X_AMZN_TRACE_ID`.
-fn trace_id(headers: &HeaderMap) -> String {
+pub(crate) fn trace_id(headers: &HeaderMap) -> String {
     if let Some(given) = header(headers, "x-amzn-trace-id") {
         return given.to_owned();
     }

@@ -1,18 +1,26 @@
-//! HTTP in front of functions: the Invoke API, and requests to web functions.
+//! HTTP in front of functions: the Invoke API, function URLs, and requests to web functions.
 //!
 //! Guarantees: a request becomes one `Invocation` or one error; payload bytes pass through untouched; every failure is
 //! mapped in `error.rs` and nowhere else. Leaves to others: who the caller is (settled before), and running the function.
 
 pub mod config;
+mod cors;
 mod error;
+mod eventstream;
+mod function_url;
+pub mod http_answer;
+pub mod http_event;
 mod invoke;
+mod invoke_stream;
 mod json_check;
 mod routes;
 mod underway;
+mod url_stream;
 mod web;
 
 pub use config::Config;
 pub use error::aws_error;
+pub use function_url::{Caller as UrlCaller, Found as FoundUrl, Route as UrlRoute, forbidden};
 pub use routes::Route;
 pub use web::{BodyError, WebAnswer, WebBody, WebTarget, plain};
 
@@ -53,11 +61,14 @@ impl Gateway {
     }
 
     /// Answers a request whose caller is known and whose body was read within its limit.
-    pub async fn handle(&self, who: &Who, route: Route, parts: &Parts, body: Bytes) -> Answer {
-        match route {
+    pub async fn handle(&self, who: &Who, route: Route, parts: &Parts, body: Bytes) -> WebAnswer {
+        plain(match route {
             Route::Invoke { function } => self.invoke(who, &function, parts, body).await,
+            Route::InvokeStream { function } => {
+                return self.invoke_stream(who, function.as_deref(), parts, body).await;
+            }
             Route::Underway => underway::list(&self.engine, who, parts.uri.query()),
             Route::Cancel { request_id } => underway::cancel(&self.engine, who, &request_id),
-        }
+        })
     }
 }

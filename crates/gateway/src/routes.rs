@@ -11,6 +11,11 @@ pub enum Route {
         /// The name as written, percent-decoded: a name, partial or full ARN. `None` when it is not UTF-8.
         function: Option<String>,
     },
+    /// `POST /2021-11-15/functions/{FunctionName}/response-streaming-invocations`.
+    InvokeStream {
+        /// As of `Invoke`.
+        function: Option<String>,
+    },
     /// `GET /api/v1/invocations`: the calls under way, with `?function=NAME` of one function.
     Underway,
     /// `DELETE /api/v1/invocations/{RequestId}`: cancels a call under way.
@@ -32,9 +37,14 @@ impl Route {
                 _ => None,
             };
         }
-        let name = path
-            .strip_prefix("/2015-03-31/functions/")?
-            .strip_suffix("/invocations")?;
+        const STREAM: &str = "/response-streaming-invocations";
+        let whole = path
+            .strip_prefix("/2015-03-31/functions/")
+            .and_then(|rest| rest.strip_suffix("/invocations"));
+        let streamed = path
+            .strip_prefix("/2021-11-15/functions/")
+            .and_then(|rest| rest.strip_suffix(STREAM));
+        let name = whole.or(streamed)?;
         if *method != Method::POST || name.contains('/') {
             return None;
         }
@@ -42,7 +52,11 @@ impl Route {
             .decode_utf8()
             .ok()
             .map(std::borrow::Cow::into_owned);
-        Some(Self::Invoke { function })
+        Some(if streamed.is_some() {
+            Self::InvokeStream { function }
+        } else {
+            Self::Invoke { function }
+        })
     }
 }
 
@@ -86,6 +100,13 @@ mod tests {
             Some(Route::Invoke { function: None })
         );
         assert_eq!(post("/2015-03-31/functions/a/b/invocations"), None);
+        assert_eq!(
+            post("/2021-11-15/functions/f%3A1/response-streaming-invocations"),
+            Some(Route::InvokeStream {
+                function: Some("f:1".into())
+            })
+        );
+        assert_eq!(post("/2021-11-15/functions/f/invocations"), None);
         assert_eq!(
             Route::of(&Method::GET, "/2015-03-31/functions/f/invocations"),
             None

@@ -50,6 +50,8 @@ pub struct WebTarget {
     name: String,
     /// What the server sees: begins with a slash.
     path: String,
+    /// What of the caller's path the server does not see; it needs it for links to itself.
+    prefix: String,
 }
 
 impl WebTarget {
@@ -63,7 +65,13 @@ impl WebTarget {
         Some(Self {
             name: name.to_owned(),
             path: path.to_owned(),
+            prefix: format!("/web/{name}"),
         })
+    }
+
+    /// A function that is reached by another address.
+    pub(crate) fn behind(name: String, path: String, prefix: String) -> Self {
+        Self { name, path, prefix }
     }
 }
 
@@ -271,7 +279,10 @@ fn forward(
     };
     set("x-forwarded-for", peer.map(|peer| peer.ip().to_string()));
     set("x-forwarded-proto", Some("http".to_owned()));
-    set("x-forwarded-prefix", Some(format!("/web/{}", target.name)));
+    set(
+        "x-forwarded-prefix",
+        (!target.prefix.is_empty()).then(|| target.prefix.clone()),
+    );
     set("x-amzn-requestid", Some(request_id.to_string()));
     if let Some(host) = headers.get(HOST).cloned() {
         headers.insert("x-forwarded-host", host);

@@ -60,7 +60,7 @@ pub enum FunctionError {
 pub struct Outcome {
     /// The version that ran.
     pub version: VersionNumber,
-    /// The function's answer, or Lambda's error document.
+    /// The function's answer, or Lambda's error document; empty when the answer was streamed.
     pub payload: Bytes,
     /// Set when the payload is an error document.
     pub function_error: Option<FunctionError>,

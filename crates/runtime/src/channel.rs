@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use crate::frame::{self, Frame, Kind};
+use crate::stream::{Credit, Piece, Sink};
 
 /// What the runtime said in answer to a call or to INIT.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) enum Heard {
     Ready,
     /// The handler's answer.
     Answer(Bytes),
+    /// The handler's answer is over; its bytes were handed on as they came.
+    Streamed,
     /// An error document, as the runtime wrote it.
     Error(Bytes),
     /// The answer is over the limit; this many bytes were seen before giving up.
@@ -41,6 +44,9 @@ pub(crate) struct InvokeHeader<'a> {
     pub(crate) client_context: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trace_id: Option<&'a str>,
+    /// The answer may be streamed, with so many bytes on their way at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) window: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -53,6 +59,16 @@ pub(crate) struct Channel {
     greeted: Option<Instant>,
     /// The pieces of an answer that comes in several frames; kept here so that a dropped wait can be taken up again.
     gathered: Option<BytesMut>,
+    /// Set while the current call's answer may be streamed.
+    streaming: Option<Streaming>,
+}
+
+#[derive(Debug)]
+struct Streaming {
+    sink: Sink,
+    credit: Credit,
+    /// The runtime has said that it streams.
+    begun: bool,
 }
 
 impl Channel {
@@ -68,6 +84,7 @@ impl Channel {
             stream: 0,
             greeted: None,
             gathered: None,
+            streaming: None,
         };
         Ok((channel, OwnedFd::from(theirs)))
     }
@@ -78,10 +95,20 @@ impl Channel {
         self.flush().await
     }
 
-    /// Sends a call.
-    pub(crate) async fn call(&mut self, header: &InvokeHeader<'_>, payload: &[u8]) -> std::io::Result<()> {
+    /// Sends a call. With a sink its answer may be streamed.
+    pub(crate) async fn call(
+        &mut self,
+        header: &InvokeHeader<'_>,
+        payload: &[u8],
+        sink: Option<Sink>,
+    ) -> std::io::Result<()> {
         self.stream = self.stream.wrapping_add(1).max(1);
         self.gathered = None;
+        self.streaming = sink.map(|sink| Streaming {
+            sink,
+            credit: Credit::new(),
+            begun: false,
+        });
         put_call(&mut self.output, self.stream, header, payload)?;
         self.flush().await
     }
@@ -98,10 +125,17 @@ impl Channel {
         self.flush().await
     }
 
+    /// Writes what is to be written. May be dropped and called again: what was written is taken off.
     async fn flush(&mut self) -> std::io::Result<()> {
-        self.socket.write_all(&self.output).await?;
-        self.output.clear();
+        while !self.output.is_empty() {
+            self.socket.write_buf(&mut self.output).await?;
+        }
         Ok(())
+    }
+
+    /// The call is over: nobody is told anything of it any more.
+    pub(crate) fn end_stream(&mut self) {
+        self.streaming = None;
     }
 
     /// When the runtime said its first word.
@@ -149,11 +183,17 @@ impl Channel {
     /// Waits for the answer to the current call. May be dropped and called again: nothing read is lost.
     pub(crate) async fn hear_answer(&mut self) -> Heard {
         loop {
+            if self.streaming.as_ref().is_some_and(|streaming| streaming.begun) {
+                return self.hear_stream().await;
+            }
             let frame = match self.next().await {
                 Ok(frame) => frame,
                 Err(heard) => return heard,
             };
             match frame.kind {
+                Some(Kind::Head) if frame.stream == self.stream && self.streaming.is_some() => {
+                    self.begin_stream(&frame.body);
+                }
                 Some(Kind::Data) if frame.stream == self.stream => {
                     let size = self.gathered.as_ref().map_or(0, BytesMut::len) + frame.body.len();
                     if size > limits::RESPONSE_PAYLOAD {
@@ -182,6 +222,63 @@ impl Channel {
                 }
             }
         }
+    }
+
+    /// HEAD is the first part: there is room for it.
+    fn begin_stream(&mut self, head: &[u8]) {
+        if let Some(streaming) = &mut self.streaming {
+            streaming.begun = true;
+            streaming.sink.begin(head);
+        }
+    }
+
+    /// Hands on what comes until the answer is over. A place is there before a frame is taken, so that nothing is held when
+    /// this is dropped half way.
+    async fn hear_stream(&mut self) -> Heard {
+        let Some(sink) = self.streaming.as_ref().map(|streaming| streaming.sink.clone()) else {
+            return Heard::Violation("HEAD without a stream".to_owned());
+        };
+        loop {
+            if self.flush().await.is_err() {
+                return Heard::Closed;
+            }
+            let place = sink.place().await;
+            let frame = match self.next().await {
+                Ok(frame) => frame,
+                Err(heard) => return heard,
+            };
+            match frame.kind {
+                Some(Kind::Data) if frame.stream == self.stream => {
+                    let (ends, bytes) = (frame.ends(), frame.body.len());
+                    if let Err(reason) = self.spend(bytes) {
+                        return Heard::Violation(reason);
+                    }
+                    if let Some(place) = place.filter(|_| bytes > 0) {
+                        place.send(Piece::Data(frame.body));
+                    }
+                    if ends {
+                        return Heard::Streamed;
+                    }
+                }
+                Some(Kind::Error) if frame.stream == self.stream => return Heard::Error(frame.body),
+                Some(Kind::Log | Kind::Credit | Kind::Head) | None => {}
+                Some(kind) => {
+                    return Heard::Violation(format!("{kind:?} on stream {} of an answer", frame.stream));
+                }
+            }
+        }
+    }
+
+    /// Takes bytes off the runtime's credit, and gives back what was handed on: there was a place for it.
+    fn spend(&mut self, bytes: usize) -> Result<(), String> {
+        let Some(streaming) = &mut self.streaming else {
+            return Ok(());
+        };
+        streaming.credit.spend(bytes)?;
+        if let Some(more) = streaming.credit.earn(bytes) {
+            put_credit(&mut self.output, self.stream, more);
+        }
+        Ok(())
     }
 
     async fn next(&mut self) -> Result<Frame, Heard> {
@@ -215,6 +312,11 @@ pub(crate) fn put_call(
     output.extend_from_slice(&header);
     output.extend_from_slice(payload);
     Ok(())
+}
+
+/// Appends a CREDIT frame.
+pub(crate) fn put_credit(output: &mut BytesMut, stream: u32, more: u32) {
+    frame::put(output, Kind::Credit, 0, stream, &more.to_be_bytes());
 }
 
 fn check_hello(frame: &Frame) -> Result<(), String> {

@@ -14,6 +14,7 @@ use crate::channel::{Channel, Heard, InvokeHeader};
 use crate::launch::{InitFailure, LaunchSpec, Launched, exec_spec};
 use crate::log_pipe::LogPipe;
 use crate::runtime_api::{NextCall, RuntimeApi};
+use crate::stream::{Sink, WINDOW};
 use crate::{Config, Error};
 
 /// How the host and the runtime talk.
@@ -36,6 +37,8 @@ pub struct Call {
     pub trace_id: Option<String>,
     /// Payload.
     pub payload: Bytes,
+    /// Where the answer goes while it is made; without one it is wanted whole.
+    pub sink: Option<Sink>,
     /// When the handler's time begins.
     pub from: Instant,
     /// When the handler's time is up; the earlier of the version's time-out and the caller's deadline.
@@ -49,7 +52,9 @@ pub struct Call {
 pub enum Reply {
     /// The handler's answer.
     Answer(Bytes),
-    /// An error document from the runtime.
+    /// The handler's answer went into the call's sink.
+    Streamed,
+    /// An error document from the runtime; part of an answer may have gone into the sink before.
     Error(Bytes),
     /// The answer was too large; the bytes seen.
     TooLarge(usize),
@@ -61,6 +66,18 @@ pub enum Reply {
     Cancelled,
     /// The runtime broke the protocol; the processes are gone.
     Violation(String),
+}
+
+impl Reply {
+    /// Whether the handler ended by itself, well or not.
+    pub fn is_of_handler(&self) -> bool {
+        matches!(self, Self::Answer(_) | Self::Streamed | Self::Error(_))
+    }
+
+    /// Whether it ended well.
+    pub fn is_good(&self) -> bool {
+        matches!(self, Self::Answer(_) | Self::Streamed)
+    }
 }
 
 /// A finished call.
@@ -203,10 +220,11 @@ impl Instance {
                     arn: &call.arn,
                     client_context: call.client_context.as_deref(),
                     trace_id: call.trace_id.as_deref(),
+                    window: call.sink.as_ref().map(|_| WINDOW),
                 };
                 // A process that is gone is found by the wait below. A large payload is read while it is written, and a
                 // function that prints before it reads must not block: so the log is pumped meanwhile.
-                let sending = channel.call(&header, &call.payload);
+                let sending = channel.call(&header, &call.payload, call.sink.clone());
                 tokio::pin!(sending);
                 loop {
                     tokio::select! {
@@ -224,6 +242,7 @@ impl Instance {
                 client_context: call.client_context.clone(),
                 trace_id: call.trace_id.clone(),
                 payload: call.payload.clone(),
+                sink: call.sink.clone(),
             }),
         }
         self.resume().await
@@ -244,8 +263,12 @@ impl Instance {
     fn finished(&mut self, reply: Reply) -> Ran {
         let ended = Instant::now();
         let handler = ended.saturating_duration_since(self.begun);
+        match &mut self.link {
+            Link::Framed(channel) => channel.end_stream(),
+            Link::Api(api) => api.end_stream(),
+        }
         self.log.drain();
-        if !matches!(reply, Reply::Answer(_) | Reply::Error(_)) {
+        if !reply.is_of_handler() {
             // Its last figure: what ended it may have been just that.
             self.sampled = None;
         }
@@ -277,6 +300,7 @@ impl Instance {
         };
         match heard {
             Heard::Answer(payload) => Reply::Answer(payload),
+            Heard::Streamed => Reply::Streamed,
             Heard::Error(document) => {
                 let (document, fatal) = read_remark(document);
                 if fatal {

@@ -220,7 +220,7 @@ impl Instance {
             }
             Ok(Heard::Error(document)) => Err(InitFailure::Document(document)),
             Ok(Heard::Violation(reason)) => Err(InitFailure::Violation(reason)),
-            Ok(Heard::Closed | Heard::Answer(_) | Heard::TooLarge(_)) => {
+            Ok(Heard::Closed | Heard::Answer(_) | Heard::Streamed | Heard::TooLarge(_)) => {
                 Err(InitFailure::Exited(self.exit_soon().await))
             }
             Err(_) => Err(InitFailure::TimedOut(limit)),

@@ -23,6 +23,7 @@ mod registered;
 pub mod root;
 mod runtime_api;
 mod shared;
+mod stream;
 mod warm;
 mod web;
 
@@ -35,4 +36,5 @@ pub use instance::{Birth, Call, Instance, Origin, Ran, Reply};
 pub use java::step_mb as java_step_mb;
 pub use launch::{FunctionFacts, InitFailure, LaunchSpec, Launched, OPEN_FILES, PROCESSES};
 pub use shared::{Printed, Shared};
+pub use stream::{Piece, Pieces, Sink, stream};
 pub use warm::{LaunchClass, Warm};

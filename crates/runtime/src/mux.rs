@@ -10,23 +10,47 @@ use bytes::{Bytes, BytesMut};
 use flint_model::limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-use crate::channel::{Heard, InvokeHeader, put_call};
+use crate::channel::{Heard, InvokeHeader, put_call, put_credit};
 use crate::frame::{self, Frame, Kind};
+use crate::stream::{Credit, Piece, Sink};
 
 /// What came of a call, with what it logged.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) heard: Heard,
     pub(crate) log: Vec<u8>,
+    /// The end of a streamed answer.
+    rest: Bytes,
+}
+
+impl Said {
+    fn plain(heard: Heard, log: Vec<u8>) -> Self {
+        Self {
+            heard,
+            log,
+            rest: Bytes::new(),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Waiting {
     reply: oneshot::Sender<Said>,
+    /// Of a streamed answer: what was not handed on yet, within the runtime's credit.
     gathered: BytesMut,
     log: Vec<u8>,
+    streaming: Option<Streaming>,
+}
+
+/// A call whose answer may be streamed.
+#[derive(Debug)]
+struct Streaming {
+    sink: Sink,
+    credit: Credit,
+    begun: bool,
+    came: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +74,7 @@ pub(crate) struct Out<'m> {
     mux: &'m Mux,
     pub(crate) stream: u32,
     reply: oneshot::Receiver<Said>,
+    sink: Option<(Sink, Arc<Notify>)>,
 }
 
 impl Mux {
@@ -64,9 +89,15 @@ impl Mux {
         }
     }
 
-    /// Sends a call.
-    pub(crate) async fn call(&self, header: &InvokeHeader<'_>, payload: &[u8]) -> Out<'_> {
+    /// Sends a call. With a sink its answer may be streamed.
+    pub(crate) async fn call(
+        &self,
+        header: &InvokeHeader<'_>,
+        payload: &[u8],
+        sink: Option<Sink>,
+    ) -> Out<'_> {
         let (sender, reply) = oneshot::channel();
+        let sink = sink.map(|sink| (sink, Arc::new(Notify::new())));
         let stream = {
             let mut state = lock(&self.state);
             state.next = state.next.wrapping_add(1).max(1);
@@ -76,6 +107,12 @@ impl Mux {
                     reply: sender,
                     gathered: BytesMut::new(),
                     log: Vec::new(),
+                    streaming: sink.clone().map(|(sink, came)| Streaming {
+                        sink,
+                        credit: Credit::new(),
+                        begun: false,
+                        came,
+                    }),
                 };
                 state.waiting.insert(stream, waiting);
             }
@@ -90,6 +127,7 @@ impl Mux {
             mux: self,
             stream,
             reply,
+            sink,
         }
     }
 
@@ -115,13 +153,54 @@ impl Mux {
 }
 
 impl Out<'_> {
-    /// Waits for the reply; may be dropped and called again.
+    /// Waits for the reply, and hands on what comes of a streamed one meanwhile.
     pub(crate) async fn reply(&mut self) -> Said {
-        (&mut self.reply).await.unwrap_or(Said {
-            heard: Heard::Closed,
-            log: Vec::new(),
-        })
+        let Some((sink, came)) = self.sink.clone() else {
+            return said((&mut self.reply).await);
+        };
+        loop {
+            tokio::select! {
+                biased;
+                end = &mut self.reply => {
+                    let mut said = said(end);
+                    let rest = std::mem::take(&mut said.rest);
+                    if !rest.is_empty() {
+                        sink.put(Piece::Data(rest)).await;
+                    }
+                    return said;
+                }
+                () = came.notified() => self.hand_on(&sink).await,
+            }
+        }
     }
+
+    /// Hands on what has come, and lets the runtime send as much again.
+    async fn hand_on(&self, sink: &Sink) {
+        let place = sink.place().await;
+        let (bytes, more) = {
+            let mut state = lock(&self.mux.state);
+            let Some(call) = state.waiting.get_mut(&self.stream) else {
+                return;
+            };
+            let bytes = call.gathered.split().freeze();
+            let credit = call.streaming.as_mut().map(|streaming| &mut streaming.credit);
+            let more = credit.and_then(|credit| credit.earn(bytes.len()));
+            (bytes, more)
+        };
+        if let Some(place) = place.filter(|_| !bytes.is_empty()) {
+            place.send(Piece::Data(bytes));
+        }
+        if let Some(more) = more {
+            let mut output = BytesMut::new();
+            put_credit(&mut output, self.stream, more);
+            // A process that is gone is found by whoever reads.
+            let _ = self.mux.writer.lock().await.write_all(&output).await;
+        }
+    }
+}
+
+fn said(reply: Result<Said, oneshot::error::RecvError>) -> Said {
+    reply.unwrap_or_else(|_| Said::plain(Heard::Closed, Vec::new()))
 }
 
 impl Drop for Out<'_> {
@@ -160,14 +239,13 @@ async fn sort(mut reader: OwnedReadHalf, mut input: BytesMut, state: Arc<Mutex<S
     };
     for (_, call) in waiting {
         let heard = end.clone().map_or(Heard::Closed, Heard::Violation);
-        let log = call.log;
-        let _ = call.reply.send(Said { heard, log });
+        let _ = call.reply.send(Said::plain(heard, call.log));
     }
 }
 
 fn give(state: &Mutex<State>, frame: Frame, log_limit: usize) -> Result<(), String> {
     let mut state = lock(state);
-    let end = match frame.kind {
+    let heard = match frame.kind {
         Some(Kind::Log) => {
             if let Some(call) = state.waiting.get_mut(&frame.stream) {
                 let room = log_limit.saturating_sub(call.log.len()).min(frame.body.len());
@@ -179,6 +257,16 @@ fn give(state: &Mutex<State>, frame: Frame, log_limit: usize) -> Result<(), Stri
             let Some(call) = state.waiting.get_mut(&frame.stream) else {
                 return Ok(());
             };
+            if let Some(streaming) = call.streaming.as_mut().filter(|streaming| streaming.begun) {
+                streaming.credit.spend(frame.body.len())?;
+                call.gathered.extend_from_slice(&frame.body);
+                if !frame.ends() {
+                    streaming.came.notify_one();
+                    return Ok(());
+                }
+                end(&mut state, frame.stream, Heard::Streamed);
+                return Ok(());
+            }
             let size = call.gathered.len() + frame.body.len();
             if size > limits::RESPONSE_PAYLOAD {
                 Heard::TooLarge(size)
@@ -193,14 +281,37 @@ fn give(state: &Mutex<State>, frame: Frame, log_limit: usize) -> Result<(), Stri
             }
         }
         Some(Kind::Error) if frame.stream != 0 => Heard::Error(Bytes::clone(&frame.body)),
-        Some(Kind::Credit | Kind::Head) | None => return Ok(()),
+        Some(Kind::Head) => {
+            let call = state.waiting.get_mut(&frame.stream);
+            if let Some(streaming) = call.and_then(|call| call.streaming.as_mut()) {
+                streaming.begun = true;
+                streaming.sink.begin(&frame.body);
+            }
+            return Ok(());
+        }
+        Some(Kind::Credit) | None => return Ok(()),
         Some(kind) => return Err(format!("{kind:?} on stream {} between calls", frame.stream)),
     };
-    if let Some(call) = state.waiting.remove(&frame.stream) {
-        let log = call.log;
-        let _ = call.reply.send(Said { heard: end, log });
-    }
+    end(&mut state, frame.stream, heard);
     Ok(())
+}
+
+/// A call has its reply.
+fn end(state: &mut State, stream: u32, heard: Heard) {
+    let Some(call) = state.waiting.remove(&stream) else {
+        return;
+    };
+    let begun = call.streaming.is_some_and(|streaming| streaming.begun);
+    let rest = if begun {
+        call.gathered.freeze()
+    } else {
+        Bytes::new()
+    };
+    let _ = call.reply.send(Said {
+        heard,
+        log: call.log,
+        rest,
+    });
 }
 
 #[cfg(test)]
@@ -215,6 +326,7 @@ mod tests {
             arn: "",
             client_context: None,
             trace_id: None,
+            window: None,
         }
     }
 
@@ -222,8 +334,8 @@ mod tests {
     async fn answers_find_their_calls_whatever_their_order_and_logs_stay_apart() {
         let (ours, mut theirs) = tokio::net::UnixStream::pair().unwrap();
         let mux = Mux::new(ours, BytesMut::new(), 8);
-        let mut first = mux.call(&header("a"), b"1").await;
-        let mut second = mux.call(&header("b"), b"2").await;
+        let mut first = mux.call(&header("a"), b"1", None).await;
+        let mut second = mux.call(&header("b"), b"2", None).await;
         let mut wire = BytesMut::new();
         frame::put(&mut wire, Kind::Log, 0, second.stream, b"of the second");
         frame::put(&mut wire, Kind::Data, 0, first.stream, b"fir");
@@ -242,10 +354,10 @@ mod tests {
     async fn the_end_of_the_process_ends_every_call_and_later_ones_at_once() {
         let (ours, theirs) = tokio::net::UnixStream::pair().unwrap();
         let mux = Mux::new(ours, BytesMut::new(), 8);
-        let mut first = mux.call(&header("a"), b"1").await;
+        let mut first = mux.call(&header("a"), b"1", None).await;
         drop(theirs);
         assert!(matches!(first.reply().await.heard, Heard::Closed));
-        let mut late = mux.call(&header("b"), b"1").await;
+        let mut late = mux.call(&header("b"), b"1", None).await;
         assert!(matches!(late.reply().await.heard, Heard::Closed));
     }
 
@@ -253,7 +365,7 @@ mod tests {
     async fn a_breach_of_the_protocol_ends_every_call() {
         let (ours, mut theirs) = tokio::net::UnixStream::pair().unwrap();
         let mux = Mux::new(ours, BytesMut::new(), 8);
-        let mut call = mux.call(&header("a"), b"1").await;
+        let mut call = mux.call(&header("a"), b"1", None).await;
         let mut wire = BytesMut::new();
         frame::put(&mut wire, Kind::Ready, 0, 0, b"");
         theirs.write_all(&wire).await.unwrap();

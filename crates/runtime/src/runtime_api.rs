@@ -3,6 +3,7 @@
 //! Source: AWS Lambda developer guide, "Using the Lambda runtime API" (2018-06-01). Identity is the listener: whoever
 //! connects to it is this instance. Guarantees: an answer counts only for the one call that is out, once.
 
+mod answer;
 mod serve;
 
 use std::sync::{Arc, Mutex};
@@ -13,6 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::channel::Heard;
+use crate::stream::Sink;
 
 /// A call as `GET …/next` hands it out.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub(crate) struct NextCall {
     pub(crate) client_context: Option<String>,
     pub(crate) trace_id: Option<String>,
     pub(crate) payload: Bytes,
+    /// Where the answer goes while it is made; without one it is wanted whole.
+    pub(crate) sink: Option<Sink>,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +37,8 @@ struct State {
     waiting: Option<NextCall>,
     /// Fetched and not yet answered: only this id is accepted.
     out: Option<String>,
+    /// Of the call that is out.
+    sink: Option<Sink>,
     /// Who waits for what the runtime says.
     listener: Option<oneshot::Sender<Heard>>,
     /// What it said before anybody listened (during init).
@@ -100,9 +106,15 @@ impl RuntimeApi {
         self.hearing = Some(hear);
         state.listener = Some(say);
         state.early = None;
+        state.sink.clone_from(&call.sink);
         state.waiting = Some(call);
         drop(state);
         self.shared.offered.notify_one();
+    }
+
+    /// The call is over: nobody is told anything of it any more.
+    pub(crate) fn end_stream(&mut self) {
+        self.shared.lock().sink = None;
     }
 
     /// Waits for the answer to the current call. May be dropped and called again.

@@ -17,6 +17,7 @@ use crate::instance::{Birth, Call, Instance, Link, Origin, Parts, Ran, Reply, ex
 use crate::launch::{self, InitFailure, LaunchSpec, Launched, Started};
 use crate::log_pipe::LogPipe;
 use crate::mux::{Mux, Said};
+use crate::stream::WINDOW;
 use crate::warm::Warm;
 use crate::web::Port;
 use crate::{Config, Error};
@@ -167,6 +168,7 @@ impl Shared {
             arn: &call.arn,
             client_context: call.client_context.as_deref(),
             trace_id: call.trace_id.as_deref(),
+            window: call.sink.as_ref().map(|_| WINDOW),
         };
         let (reply, log) = match &self.talk {
             Talk::Web(_) => (
@@ -175,7 +177,7 @@ impl Shared {
             ),
             Talk::Framed(mux) => {
                 let exchange = async {
-                    let mut out = mux.call(&header, &call.payload).await;
+                    let mut out = mux.call(&header, &call.payload, call.sink.clone()).await;
                     let stream = out.stream;
                     let early = tokio::select! {
                         biased;
@@ -186,7 +188,7 @@ impl Shared {
                     Err((early, mux.cancel(stream).await))
                 };
                 match exchange.await {
-                    Ok(Said { heard, log }) => (self.understood(heard).await, log),
+                    Ok(Said { heard, log, .. }) => (self.understood(heard).await, log),
                     Err(early) => early,
                 }
             }
@@ -205,6 +207,7 @@ impl Shared {
     async fn understood(&self, heard: Heard) -> Reply {
         match heard {
             Heard::Answer(payload) => Reply::Answer(payload),
+            Heard::Streamed => Reply::Streamed,
             Heard::Error(document) => Reply::Error(read_remark(document).0),
             Heard::TooLarge(size) => Reply::TooLarge(size),
             Heard::Closed => Reply::Exited(exited_soon(&self.sandbox).await),

@@ -4,7 +4,7 @@ use flint_model::alias::Weights;
 use flint_model::{AccountId, Alias, Function, RevisionId, VersionNumber};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{Error, Result, Store, changes, function, provisioned, version};
+use crate::{Error, Result, Store, changes, function, permission, provisioned, version};
 
 /// What a new alias starts with.
 #[derive(Debug)]
@@ -183,7 +183,7 @@ impl Store {
         .await
     }
 
-    /// Deletes an alias with what is provisioned for it; says whether there was one.
+    /// Deletes an alias with its policy and what is provisioned for it; its URL stays, as on AWS. Says whether there was one.
     pub async fn delete_alias(&self, tenant: AccountId, function: String, name: String) -> Result<bool> {
         self.write(move |connection| {
             let function = function::by_name(connection, &tenant, &function)?;
@@ -196,6 +196,7 @@ impl Store {
             let existed = row.optional()?.is_some();
             if existed {
                 provisioned::remove(connection, &function, &name)?;
+                permission::remove(connection, &function, &name)?;
                 changes::record_function(connection, &tenant, &function.id)?;
             }
             Ok(existed)

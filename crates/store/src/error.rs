@@ -122,6 +122,18 @@ pub enum Error {
     /// Another server works on the shard now.
     #[error("shard {0} has gone to another server; it settles what is left")]
     Fenced(u32),
+    /// The qualifier has a URL already.
+    #[error("{0} has a URL already; update it or delete it first")]
+    UrlExists(String),
+    /// The qualifier has no URL.
+    #[error("{0} has no URL; list the URLs of the function")]
+    UrlNotFound(String),
+    /// The function, version or alias has no policy.
+    #[error("{0} has no policy; add a permission first")]
+    NoPolicy(String),
+    /// The caller's revision of a function's policy is not the latest.
+    #[error("the revision given is not the latest; read the function's policy again and retry")]
+    PermissionRevisionMismatch,
     /// More tags than a function may have.
     #[error("a function has at most {limit} tags; remove some first")]
     TooManyTags {
@@ -256,9 +268,12 @@ impl Error {
             | Self::TriggerNotFound(_)
             | Self::DeadLetterNotFound(_)
             | Self::FunctionGone(_)
+            | Self::UrlNotFound(_)
+            | Self::NoPolicy(_)
             | Self::ArtefactNotFound { .. } => Code::NotFound,
             Self::FunctionExists(_)
             | Self::StatementExists(_)
+            | Self::UrlExists(_)
             | Self::ArtefactInUse { .. }
             | Self::AliasExists(_)
             | Self::TriggerExists(_)
@@ -269,7 +284,9 @@ impl Error {
             | Self::VersionInUse { .. } => Code::Conflict,
             Self::OtherPayload(_) => Code::IdempotencyConflict,
             Self::NotProvisioned(_) => Code::NotProvisioned,
-            Self::RevisionMismatch | Self::PolicyRevisionMismatch => Code::PreconditionFailed,
+            Self::RevisionMismatch | Self::PolicyRevisionMismatch | Self::PermissionRevisionMismatch => {
+                Code::PreconditionFailed
+            }
             Self::LatestShared
             | Self::SharedWithItself(_)
             | Self::CodeMismatch { .. }

@@ -103,6 +103,16 @@ CREATE TABLE occurrences (
     fate TEXT NOT NULL, request_id TEXT NOT NULL,
     PRIMARY KEY (tenant, trigger_id, scheduled_ms),
     FOREIGN KEY (tenant, trigger_id) REFERENCES triggers (tenant, id) ON DELETE CASCADE);
+", "
+CREATE TABLE function_urls (
+    tenant TEXT NOT NULL, function_id TEXT NOT NULL, qualifier TEXT NOT NULL, url_id TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (tenant, function_id, qualifier),
+    FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
+CREATE UNIQUE INDEX function_urls_by_id ON function_urls (url_id);
+CREATE TABLE function_policies (
+    tenant TEXT NOT NULL, function_id TEXT NOT NULL, qualifier TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (tenant, function_id, qualifier),
+    FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
 "];
 
 /// The oldest schema whose release can still work with what this one leaves behind (decision 002). Raised only by a step

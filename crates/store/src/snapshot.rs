@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use flint_model::event::EventInvokeConfig;
-use flint_model::{AccountId, Alias, Function, FunctionId, Provisioned, Version};
+use flint_model::{AccountId, Alias, Function, FunctionId, FunctionUrl, Provisioned, Version};
 use rusqlite::{Connection, params};
 
 use crate::package::Keep;
-use crate::{Result, Store, alias, event_invoke, function, provisioned, version};
+use crate::{Result, Store, alias, event_invoke, function, function_url, provisioned, version};
 
 /// What must stay on the disk.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +31,8 @@ pub struct FunctionRow {
     pub provisioned: Vec<Provisioned>,
     /// What is set for its events, by qualifier.
     pub event_invoke: Vec<EventInvokeConfig>,
+    /// By qualifier.
+    pub urls: Vec<FunctionUrl>,
 }
 
 pub(crate) fn load(
@@ -50,12 +52,14 @@ pub(crate) fn load(
     let aliases = alias::list(connection, &function, "", i64::MAX)?;
     let provisioned = provisioned::list(connection, &function, "", i64::MAX)?;
     let event_invoke = event_invoke::list(connection, &function)?;
+    let urls = function_url::list(connection, &function, "", i64::MAX)?;
     Ok(Some(FunctionRow {
         function,
         versions,
         aliases,
         provisioned,
         event_invoke,
+        urls,
     }))
 }
 

@@ -252,7 +252,7 @@ impl Store {
         .await
     }
 
-    /// Deletes one published version with what is provisioned for it, unless an alias points to it.
+    /// Deletes one published version with its policy and what is provisioned for it, unless an alias points to it.
     pub async fn delete_version(&self, tenant: AccountId, name: String, number: VersionNumber) -> Result<()> {
         self.write(move |connection| {
             let function = function::by_name(connection, &tenant, &name)?;
@@ -273,6 +273,7 @@ impl Store {
                 )?
                 .execute(params![tenant.as_str(), function.id.as_str(), number.as_key()])?;
             crate::provisioned::remove(connection, &function, &number.to_string())?;
+            crate::permission::remove(connection, &function, &number.to_string())?;
             changes::record_function(connection, &tenant, &function.id)
         })
         .await

@@ -12,10 +12,14 @@ pub enum NameForm {
     Plain,
     /// `NamespacedFunctionName`: 256 characters.
     Namespaced,
+    /// `FunctionUrlFunctionName`: 140 characters, and of the qualifiers only aliases.
+    Url,
 }
 
 const PLAIN: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?";
 const NAMESPACED: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?";
+const URL: &str = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]{1,64})(:((?!\d+$)[0-9a-zA-Z-_]+))?";
+const URL_QUALIFIER: &str = r"((?!^\d+$)^[0-9a-zA-Z-_]+$)";
 const QUALIFIER: &str = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+";
 const ROLE: &str = r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+";
 
@@ -27,8 +31,11 @@ pub fn function(problems: &mut Problems, text: &str, form: NameForm) -> Option<F
     let (pattern, max) = match form {
         NameForm::Plain => (PLAIN, 140),
         NameForm::Namespaced => (NAMESPACED, 256),
+        NameForm::Url => (URL, 140),
     };
-    let parsed = FunctionRef::parse(text);
+    let for_url =
+        |it: &FunctionRef| it.name.len() <= NAME_LENGTH && it.qualifier.as_deref().is_none_or(is_alias_name);
+    let parsed = FunctionRef::parse(text).filter(|it| form != NameForm::Url || for_url(it));
     problems.length("functionName", text, 1, max);
     problems.pattern("functionName", text, parsed.is_some(), pattern);
     parsed.filter(|_| text.chars().count() <= max)
@@ -44,8 +51,17 @@ pub fn new_function(name: &str) -> Result<()> {
         .map_or(Ok(()), |text| Err(Error::InvalidParameter(text)))
 }
 
+fn is_alias_name(text: &str) -> bool {
+    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    !text.is_empty() && text.bytes().all(word) && !text.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// A qualifier from the query.
-pub fn qualifier(problems: &mut Problems, text: &str) {
+pub fn qualifier(problems: &mut Problems, text: &str, form: NameForm) {
+    if form == NameForm::Url {
+        problems.length("qualifier", text, 1, 128);
+        return problems.pattern("qualifier", text, is_alias_name(text), URL_QUALIFIER);
+    }
     let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'$');
     problems.length("qualifier", text, 1, 128);
     problems.pattern(

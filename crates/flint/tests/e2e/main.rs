@@ -15,6 +15,7 @@ mod ordinary;
 mod outcomes;
 mod provisioned;
 mod shown;
+mod streaming;
 mod timers;
 mod warm;
 mod web;

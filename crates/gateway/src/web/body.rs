@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use flint_engine::{Ended, Session};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
@@ -20,6 +20,7 @@ pub struct WebBody(Kind);
 
 #[derive(Debug)]
 enum Kind {
+    /// One that is there, or that comes of a call that settles by itself.
     Whole(UnsyncBoxBody<Bytes, BodyError>),
     Streaming(Box<Streaming>),
 }
@@ -42,6 +43,14 @@ struct Call {
 impl WebBody {
     pub(crate) fn whole(body: Full<Bytes>) -> Self {
         Self(Kind::Whole(boxed(body)))
+    }
+
+    /// A body that comes part by part.
+    pub(crate) fn of<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes, Error = BodyError> + Send + 'static,
+    {
+        Self(Kind::Whole(body.boxed_unsync()))
     }
 
     pub(crate) fn streaming(body: Incoming, session: Session, connection: Connection, line: String) -> Self {

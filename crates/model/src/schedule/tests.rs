@@ -1,3 +1,5 @@
+//! Schedules against the clock on the wall, EventBridge's refusals and a year of minutes.
+
 use super::*;
 
 fn timer(schedule: &str, timezone: &str) -> Timer {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flint_model::limits;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::{NextCall, Shared};
 use crate::channel::Heard;
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 /// Connections of one instance at the same time: a runtime needs one, an SDK's pool a few.
 const CONNECTIONS: usize = 32;
@@ -61,7 +61,7 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Answer {
     let parts: Vec<&str> = rest.split('/').collect();
     match (request.method(), parts.as_slice()) {
         (&Method::GET, ["invocation", "next"]) => next(shared).await,
-        (&Method::POST, ["invocation", id, "response"]) => respond(shared, id, request).await,
+        (&Method::POST, ["invocation", id, "response"]) => super::answer::take(shared, id, request).await,
         (&Method::POST, ["invocation", id, "error"]) => fail(shared, id, request).await,
         (&Method::POST, ["init", "error"]) => init_failed(shared, request).await,
         (_, ["invocation", "next"] | ["invocation", _, "response" | "error"] | ["init", "error"]) => refuse(
@@ -121,33 +121,6 @@ fn hand_out(call: NextCall) -> Answer {
     })
 }
 
-async fn respond(shared: &Shared, id: &str, request: Request<Incoming>) -> Answer {
-    if !is_out(shared, id) {
-        return unknown_id();
-    }
-    let heard = match Limited::new(request.into_body(), limits::RESPONSE_PAYLOAD)
-        .collect()
-        .await
-    {
-        Ok(body) => Heard::Answer(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Heard::TooLarge(limits::RESPONSE_PAYLOAD + 1),
-        // The connection broke inside the answer: the call stays open, the process may try again or die.
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, "InvalidRequest", &error.to_string()),
-    };
-    let too_large = matches!(heard, Heard::TooLarge(_));
-    if !settle(shared, id, heard) {
-        return unknown_id();
-    }
-    if too_large {
-        let message = format!(
-            "Exceeded maximum allowed payload size ({} bytes).",
-            limits::RESPONSE_PAYLOAD
-        );
-        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message);
-    }
-    accepted()
-}
-
 async fn fail(shared: &Shared, id: &str, request: Request<Incoming>) -> Answer {
     if !is_out(shared, id) {
         return unknown_id();
@@ -203,12 +176,12 @@ async fn read_error(request: Request<Incoming>) -> Result<Bytes, Answer> {
     ))
 }
 
-fn is_out(shared: &Shared, id: &str) -> bool {
+pub(super) fn is_out(shared: &Shared, id: &str) -> bool {
     shared.lock().out.as_deref() == Some(id)
 }
 
 /// Ends the call that is out; false when it is not this one (any more).
-fn settle(shared: &Shared, id: &str, heard: Heard) -> bool {
+pub(super) fn settle(shared: &Shared, id: &str, heard: Heard) -> bool {
     {
         let mut state = shared.lock();
         if state.out.as_deref() != Some(id) {
@@ -220,11 +193,11 @@ fn settle(shared: &Shared, id: &str, heard: Heard) -> bool {
     true
 }
 
-fn accepted() -> Answer {
+pub(super) fn accepted() -> Answer {
     json(StatusCode::ACCEPTED, &serde_json::json!({ "status": "OK" }))
 }
 
-fn unknown_id() -> Answer {
+pub(super) fn unknown_id() -> Answer {
     refuse(
         StatusCode::BAD_REQUEST,
         "InvalidRequestID",
@@ -232,7 +205,7 @@ fn unknown_id() -> Answer {
     )
 }
 
-fn refuse(status: StatusCode, kind: &str, message: &str) -> Answer {
+pub(super) fn refuse(status: StatusCode, kind: &str, message: &str) -> Answer {
     json(
         status,
         &serde_json::json!({ "errorType": kind, "errorMessage": message }),

@@ -27,6 +27,7 @@ fn call(id: &str) -> NextCall {
         client_context: None,
         trace_id: Some("Root=1".into()),
         payload: Bytes::from_static(b"{\"event\":1}"),
+        sink: None,
     }
 }
 
