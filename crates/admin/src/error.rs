@@ -65,6 +65,9 @@ pub enum Error {
     /// Nothing has this path.
     #[error("No operation has the method {0} and the path {1}.")]
     NoRoute(Method, String),
+    /// It exists already; the whole text.
+    #[error("{0}")]
+    Exists(String),
     /// An image could not be taken or read.
     #[error(transparent)]
     Image(#[from] flint_image::Error),
@@ -94,6 +97,7 @@ impl Error {
             Self::Store(error) => error.code(),
             Self::FunctionNotFound(_) | Self::OtherRegion { .. } | Self::NotSet(_) => Code::NotFound,
             Self::AccessDenied(_) => Code::AccessDenied,
+            Self::Exists(_) => Code::Conflict,
             Self::ZipTooLarge { .. } | Self::RequestTooLarge { .. } => Code::PackageTooLarge,
             Self::NotOffered(_) => Code::UnknownOperation,
             Self::NoRoute(..) => Code::NoRoute,

@@ -2,6 +2,7 @@
 //!
 //! Guarantees: unknown names and bad values are all reported together, before a port is bound.
 
+mod kafka;
 mod mounts;
 mod queue;
 mod webhooks;
@@ -457,7 +458,7 @@ const TABLE: &[Row] = &[
 
 /// Every row.
 fn rows() -> impl Iterator<Item = &'static Row> {
-    TABLE.iter().chain(queue::TABLE)
+    TABLE.iter().chain(kafka::TABLE).chain(queue::TABLE)
 }
 
 /// What is between commas.
@@ -513,6 +514,8 @@ impl Settings {
             settings.engine.mounts = mounts;
             let (webhooks, table) = webhooks::take(table, &path.display().to_string(), &mut problems);
             settings.triggers.webhooks = webhooks;
+            let (clusters, table) = kafka::take(table, &path.display().to_string(), &mut problems);
+            settings.triggers.kafka = clusters;
             for (key, value) in flatten(&table) {
                 settings.set(&key, &value, &path.display().to_string(), &mut problems);
             }

@@ -59,12 +59,6 @@ impl Pattern {
         let here = [Place::Value(event)];
         self.branches.iter().any(|branch| matches(branch, &here, &here))
     }
-
-    /// Whether something is asked of what stands below the first step `name`.
-    pub fn looks_below(&self, name: &str) -> bool {
-        let mut nodes = self.branches.iter().filter_map(|branch| branch.below.get(name));
-        nodes.any(|node| !node.below.is_empty())
-    }
 }
 
 /// Puts the conditions of one branch into a tree. A dot inside of a key joins steps, as the key `a.b` is `a` and then `b`.

@@ -122,6 +122,12 @@ pub enum Error {
     /// Another server works on the shard now.
     #[error("shard {0} has gone to another server; it settles what is left")]
     Fenced(u32),
+    /// The function has a mapping of the same topic of one of the same brokers already.
+    #[error("mapping {id} has the same source and function; update or delete it")]
+    MappingExists {
+        /// Its id.
+        id: String,
+    },
     /// More tags than a function may have.
     #[error("a function has at most {limit} tags; remove some first")]
     TooManyTags {
@@ -258,6 +264,7 @@ impl Error {
             | Self::FunctionGone(_)
             | Self::ArtefactNotFound { .. } => Code::NotFound,
             Self::FunctionExists(_)
+            | Self::MappingExists { .. }
             | Self::StatementExists(_)
             | Self::ArtefactInUse { .. }
             | Self::AliasExists(_)

@@ -6,6 +6,8 @@
 
 pub mod config;
 pub mod deliver;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod outbox;
 pub mod reconcile;
 mod sink;
@@ -15,7 +17,7 @@ use flint_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use config::{Config, Webhook};
+pub use config::{Cluster, Config, Webhook};
 
 /// All triggers of a server.
 #[derive(Debug)]
@@ -41,7 +43,10 @@ impl Triggers {
             engine,
             stop: stop.clone(),
         };
-        tasks.spawn(outbox::drain(parts, sink::Sinks::new(config)));
+        #[cfg(feature = "kafka")]
+        tasks.spawn(kafka::run(parts.clone(), config.clone()));
+        let sinks = sink::Sinks::new(config, &parts);
+        tasks.spawn(outbox::drain(parts, sinks));
         Self { tasks, stop }
     }
 
