@@ -71,6 +71,9 @@ pub enum Error {
     /// Nothing has this path.
     #[error("No operation has the method {0} and the path {1}.")]
     NoRoute(Method, String),
+    /// It exists already; the whole text.
+    #[error("{0}")]
+    Exists(String),
     /// An image could not be taken or read.
     #[error(transparent)]
     Image(#[from] flint_image::Error),
@@ -101,6 +104,7 @@ impl Error {
             Self::FunctionNotFound(_) | Self::OtherRegion { .. } | Self::NotSet(_) => Code::NotFound,
             Self::UrlExists(_) => Code::Conflict,
             Self::AccessDenied(_) => Code::AccessDenied,
+            Self::Exists(_) => Code::Conflict,
             Self::ZipTooLarge { .. } | Self::RequestTooLarge { .. } => Code::PackageTooLarge,
             Self::NotOffered(_) => Code::UnknownOperation,
             Self::NoRoute(..) => Code::NoRoute,

@@ -16,6 +16,7 @@ mod configuration;
 mod dead_letter;
 mod error;
 mod event_invoke;
+mod event_source_mapping;
 mod function;
 mod function_update;
 mod function_url;
@@ -225,6 +226,12 @@ impl Admin {
             Operation::AddPermission => self.add_permission(caller, &request).await,
             Operation::GetPolicy => self.get_policy(caller, &request).await,
             Operation::RemovePermission => self.remove_permission(caller, &request).await,
+            Operation::CreateEventSourceMapping => self.create_event_source_mapping(caller, &request).await,
+            Operation::GetEventSourceMapping => self.get_event_source_mapping(caller, &request).await,
+            Operation::UpdateEventSourceMapping => self.update_event_source_mapping(caller, &request).await,
+            Operation::DeleteEventSourceMapping => self.delete_event_source_mapping(caller, &request).await,
+            Operation::ListEventSourceMappings => self.list_event_source_mappings(caller, &request).await,
+            Operation::ResetEventSourceMapping => self.reset_event_source_mapping(caller, &request).await,
             Operation::PublishLayerVersion => self.publish_layer(caller, &request).await,
             Operation::GetLayerVersion => self.get_layer_version(caller, &request).await,
             Operation::GetLayerVersionByArn => self.get_layer_version_by_arn(caller, &request).await,

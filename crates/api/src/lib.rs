@@ -13,6 +13,7 @@ pub mod concurrency;
 pub mod dead_letter;
 mod error;
 pub mod event_invoke;
+pub mod event_source_mapping;
 pub mod function;
 pub mod function_url;
 pub mod image;

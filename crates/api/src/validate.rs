@@ -5,6 +5,7 @@
 
 pub mod alias;
 pub mod environment;
+pub mod event_source_mapping;
 pub mod function;
 pub mod function_url;
 pub mod layer;

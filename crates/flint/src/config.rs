@@ -4,6 +4,7 @@
 
 mod address;
 mod calendars;
+mod kafka;
 mod mounts;
 mod queue;
 mod webhooks;
@@ -469,7 +470,7 @@ const TABLE: &[Row] = &[
 
 /// Every row.
 fn rows() -> impl Iterator<Item = &'static Row> {
-    TABLE.iter().chain(queue::TABLE)
+    TABLE.iter().chain(kafka::TABLE).chain(queue::TABLE)
 }
 
 /// What is between commas.
@@ -529,6 +530,8 @@ impl Settings {
             settings.triggers.webhooks = webhooks;
             let (calendars, table) = calendars::take(table, &path.display().to_string(), &mut problems);
             settings.triggers.calendars = calendars;
+            let (clusters, table) = kafka::take(table, &path.display().to_string(), &mut problems);
+            settings.triggers.kafka = clusters;
             for (key, value) in flatten(&table) {
                 settings.set(&key, &value, &path.display().to_string(), &mut problems);
             }

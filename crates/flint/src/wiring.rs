@@ -107,7 +107,9 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     // Before the announcement: whoever waits for that may look for the address at once.
     let endpoint = Endpoint::write(&settings.data_dir, address)?;
     announce(&settings, address, launcher.report())?;
-    let triggers = Triggers::start(settings.triggers.clone(), store.clone(), engine.clone());
+    let mut triggers = settings.triggers.clone();
+    triggers.node = node(&settings.data_dir)?;
+    let triggers = Triggers::start(triggers, store.clone(), engine.clone());
     let stop = listener.serve(doors, signalled(signals, launcher.clone())).await;
     tracing::info!(reason = stop, "stopping");
     triggers.stop(settings.drain).await;

@@ -134,6 +134,12 @@ pub enum Error {
     /// The caller's revision of a function's policy is not the latest.
     #[error("the revision given is not the latest; read the function's policy again and retry")]
     PermissionRevisionMismatch,
+    /// The function has a mapping of the same topic of one of the same brokers already.
+    #[error("mapping {id} has the same source and function; update or delete it")]
+    MappingExists {
+        /// Its id.
+        id: String,
+    },
     /// More tags than a function may have.
     #[error("a function has at most {limit} tags; remove some first")]
     TooManyTags {
@@ -272,6 +278,7 @@ impl Error {
             | Self::NoPolicy(_)
             | Self::ArtefactNotFound { .. } => Code::NotFound,
             Self::FunctionExists(_)
+            | Self::MappingExists { .. }
             | Self::StatementExists(_)
             | Self::UrlExists(_)
             | Self::ArtefactInUse { .. }

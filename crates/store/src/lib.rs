@@ -11,6 +11,7 @@ mod dead_letter;
 mod error;
 mod event;
 mod event_invoke;
+mod event_source_mapping;
 pub mod failpoint;
 mod function;
 mod function_url;
@@ -43,6 +44,7 @@ pub use artefact::{Announced, ArtefactFiles, NewArtefact, StoredArtefact, Upload
 pub use config::Config;
 pub use error::Error;
 pub use event::{Enqueued, IdempotencyKey, Settle, Settlement, Waiting};
+pub use event_source_mapping::NamedMapping;
 pub use function::NewFunction;
 pub use function_url::{NewUrl, UrlUpdate};
 pub use image::{ImageRecord, NamedImage, Which};

@@ -72,6 +72,40 @@ fn get(connection: &Connection, tenant: &AccountId, id: &str) -> Result<Trigger>
     }
 }
 
+/// Writes a new trigger.
+pub(crate) fn insert(connection: &Connection, trigger: &Trigger) -> Result<()> {
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO triggers (tenant, id, kind, name, function_id, qualifier, enabled, document, revision,
+             created_ms, modified_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             ON CONFLICT (tenant, kind, name) DO NOTHING",
+        )?
+        .execute(params![
+            trigger.tenant.as_str(),
+            trigger.id,
+            trigger.kind.as_str(),
+            trigger.name,
+            trigger.function.as_str(),
+            trigger.qualifier,
+            trigger.enabled,
+            trigger.document,
+            trigger.revision,
+            trigger.created_ms,
+            trigger.modified_ms
+        ])?;
+    if inserted == 0 {
+        return Err(Error::TriggerExists(trigger.name.clone()));
+    }
+    changes::record_trigger(connection, &trigger.tenant, &trigger.id)
+}
+
+/// Triggers of a tenant, of one kind.
+pub(crate) fn of_kind(connection: &Connection, tenant: &AccountId, kind: Kind) -> Result<Vec<Trigger>> {
+    let sql = format!("SELECT {COLUMNS} FROM triggers WHERE tenant = $1 AND kind = $2 ORDER BY name");
+    let mut query = connection.prepare_cached(&sql)?;
+    collect(query.query(params![tenant.as_str(), kind.as_str()])?)
+}
+
 fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Vec<Trigger>> {
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
@@ -104,29 +138,7 @@ impl Store {
                 modified_ms: new.now_ms,
                 status: None,
             };
-            let inserted = connection
-                .prepare_cached(
-                    "INSERT INTO triggers (tenant, id, kind, name, function_id, qualifier, enabled, document, revision,
-                     created_ms, modified_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-                     ON CONFLICT (tenant, kind, name) DO NOTHING",
-                )?
-                .execute(params![
-                    trigger.tenant.as_str(),
-                    trigger.id,
-                    trigger.kind.as_str(),
-                    trigger.name,
-                    trigger.function.as_str(),
-                    trigger.qualifier,
-                    trigger.enabled,
-                    trigger.document,
-                    trigger.revision,
-                    trigger.created_ms,
-                    trigger.modified_ms
-                ])?;
-            if inserted == 0 {
-                return Err(Error::TriggerExists(trigger.name));
-            }
-            changes::record_trigger(connection, &trigger.tenant, &trigger.id)?;
+            insert(connection, &trigger)?;
             Ok(trigger)
         })
         .await

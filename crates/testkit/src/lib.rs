@@ -7,6 +7,8 @@ mod collector;
 mod host;
 pub mod image;
 mod java;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod package;
 mod server;
 

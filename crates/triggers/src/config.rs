@@ -1,9 +1,20 @@
 //! Configuration of the triggers.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use flint_model::event_source_mapping::Access;
 use flint_model::schedule::Calendar;
+
+/// A Kafka cluster, and how to get in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// `HOST:PORT` of brokers.
+    pub bootstrap_servers: Vec<String>,
+    /// How to get in.
+    pub access: Vec<Access>,
+}
 
 /// An address that functions' records may be delivered to, by the operator's name (`webhook://NAME`).
 #[derive(Clone)]
@@ -27,6 +38,12 @@ impl std::fmt::Debug for Webhook {
 pub struct Config {
     /// Region in ARNs.
     pub region: String,
+    /// Who this server is among those that share a store.
+    pub node: String,
+    /// The folder with the secrets that mappings and clusters name; one file for each.
+    pub secrets: Option<PathBuf>,
+    /// Kafka clusters by the operator's names (`kafka://NAME/TOPIC`).
+    pub kafka: BTreeMap<String, Cluster>,
     /// Addresses outside.
     pub webhooks: BTreeMap<String, Webhook>,
     /// Business-day calendars, by the operator's names.
@@ -45,6 +62,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             region: "us-east-1".into(),
+            node: "node".into(),
+            secrets: None,
+            kafka: BTreeMap::new(),
             webhooks: BTreeMap::new(),
             calendars: BTreeMap::new(),
             delivery_timeout: Duration::from_secs(10),

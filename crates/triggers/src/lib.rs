@@ -6,6 +6,8 @@
 
 pub mod config;
 pub mod deliver;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod outbox;
 pub mod reconcile;
 mod sink;
@@ -18,7 +20,7 @@ use flint_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use config::{Config, Webhook};
+pub use config::{Cluster, Config, Webhook};
 
 /// All triggers of a server.
 #[derive(Debug)]
@@ -44,9 +46,12 @@ impl Triggers {
             engine,
             stop: stop.clone(),
         };
+        #[cfg(feature = "kafka")]
+        tasks.spawn(kafka::run(parts.clone(), config.clone()));
         let config = Arc::new(config);
         tasks.spawn(timer::run(parts.clone(), Arc::clone(&config)));
-        tasks.spawn(outbox::drain(parts, sink::Sinks::new(config)));
+        let sinks = sink::Sinks::new(config, &parts);
+        tasks.spawn(outbox::drain(parts, sinks));
         Self { tasks, stop }
     }
 

@@ -1,5 +1,7 @@
 //! Where deliveries go: one module for each kind of place outside.
 
+#[cfg(feature = "kafka")]
+mod kafka;
 mod webhook;
 
 use std::sync::Arc;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use flint_model::Destination;
 use flint_store::Delivery;
 
-use crate::Config;
+use crate::{Config, Parts};
 
 /// Why a delivery was not taken.
 #[derive(Debug)]
@@ -23,12 +25,23 @@ pub(crate) enum Refused {
 pub(crate) struct Sinks {
     config: Arc<Config>,
     webhook: webhook::Sender,
+    #[cfg(feature = "kafka")]
+    kafka: kafka::Writer,
 }
 
 impl Sinks {
-    pub(crate) fn new(config: Arc<Config>) -> Self {
+    #[cfg_attr(
+        not(feature = "kafka"),
+        expect(unused_variables, reason = "for the sink of Kafka")
+    )]
+    pub(crate) fn new(config: Arc<Config>, parts: &Parts) -> Self {
         let webhook = webhook::Sender::new(&config);
-        Self { config, webhook }
+        Self {
+            config,
+            webhook,
+            #[cfg(feature = "kafka")]
+            kafka: kafka::Writer::new(parts.store.clone()),
+        }
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -45,7 +58,16 @@ impl Sinks {
                     "no webhook of the name {name} is configured"
                 ))),
             },
-            Some(Destination::Kafka { .. }) => Err(Refused::Later("no Kafka cluster is configured".into())),
+            #[cfg(feature = "kafka")]
+            Some(Destination::Kafka { cluster, topic }) => {
+                self.kafka
+                    .write(&self.config, cluster.as_deref(), &topic, delivery)
+                    .await
+            }
+            #[cfg(not(feature = "kafka"))]
+            Some(Destination::Kafka { .. }) => {
+                Err(Refused::Later("this server was built without Kafka".into()))
+            }
             Some(Destination::Foreign(arn)) => Err(Refused::Never(format!("{arn} is not reached from here"))),
             // The queue takes these in its own transactions.
             Some(Destination::Function(_)) | None => Err(Refused::Never(format!(
