@@ -57,6 +57,17 @@ impl Default for Config {
     }
 }
 
+/// An event that arrives.
+#[derive(Debug, Clone)]
+pub struct Arriving {
+    /// The call that it is to become.
+    pub invocation: Invocation,
+    /// Where it comes from.
+    pub context: Context,
+    /// The sender's idempotency key, with a digest of what was sent.
+    pub key: Option<(String, String)>,
+}
+
 /// What is known of an accepted event.
 #[derive(Debug, Clone)]
 pub struct Accepted {
@@ -75,45 +86,74 @@ impl Engine {
         context: Context,
         key: Option<(String, String)>,
     ) -> Result<Accepted, Error> {
+        let arriving = Arriving {
+            invocation,
+            context,
+            key,
+        };
+        let mut taken = self.accept_all(vec![arriving]).await?;
+        taken.pop().ok_or(Error::Stopping)
+    }
+
+    /// Takes several in, all of them or none.
+    pub async fn accept_all(&self, arriving: Vec<Arriving>) -> Result<Vec<Accepted>, Error> {
         if self.is_stopping() {
             return Err(Error::Stopping);
         }
-        // A function that is still being made ready takes events: they wait for it.
-        let function = self.event_target(&invocation).await?;
         let now_ms = wall_ms();
-        let source = context.source;
-        let event = NewEvent {
-            tenant: invocation.tenant.clone(),
-            function: function.clone(),
-            qualifier: invocation.qualifier.as_ref().map(ToString::to_string),
-            request_id: invocation.request_id.clone(),
-            payload: invocation.payload,
-            context,
-            now_ms,
-            visible_ms: now_ms,
-        };
         let remembered = i64::try_from(self.inner.config.queue.idempotency.as_millis()).unwrap_or(i64::MAX);
-        let key = key.map(|(key, digest)| IdempotencyKey {
-            key,
-            digest,
-            until_ms: now_ms.saturating_add(remembered),
-        });
-        let enqueued = self.inner.parts.store.enqueue(event, key).await?;
-        let metrics = &self.inner.parts.metrics.events;
-        metrics.received(invocation.tenant.as_str(), &invocation.function, source.as_str());
-        Ok(match enqueued {
-            Enqueued::New => {
-                self.event_waits(&function, now_ms);
-                Accepted {
-                    request_id: invocation.request_id,
-                    repeated: false,
-                }
-            }
-            Enqueued::Repeated(request_id) => Accepted {
+        let mut events = Vec::with_capacity(arriving.len());
+        let mut told = Vec::with_capacity(arriving.len());
+        for one in arriving {
+            // A function that is still being made ready takes events: they wait for it.
+            let function = self.event_target(&one.invocation).await?;
+            let (tenant, request_id) = (one.invocation.tenant, one.invocation.request_id);
+            told.push((
+                tenant.clone(),
+                one.invocation.function,
+                one.context.source,
+                function.clone(),
+                request_id.clone(),
+            ));
+            let event = NewEvent {
+                tenant,
+                function,
+                qualifier: one.invocation.qualifier.as_ref().map(ToString::to_string),
                 request_id,
-                repeated: true,
-            },
-        })
+                payload: one.invocation.payload,
+                context: one.context,
+                now_ms,
+                visible_ms: now_ms,
+            };
+            let key = one.key.map(|(key, digest)| IdempotencyKey {
+                key,
+                digest,
+                until_ms: now_ms.saturating_add(remembered),
+            });
+            events.push((event, key));
+        }
+        let taken = self.inner.parts.store.enqueue(events).await?;
+        let metrics = &self.inner.parts.metrics.events;
+        let accepted =
+            told.into_iter()
+                .zip(taken)
+                .map(|((tenant, name, source, function, request_id), taken)| {
+                    metrics.received(tenant.as_str(), &name, source.as_str());
+                    match taken {
+                        Enqueued::New => {
+                            self.event_waits(&function, now_ms);
+                            Accepted {
+                                request_id,
+                                repeated: false,
+                            }
+                        }
+                        Enqueued::Repeated(request_id) => Accepted {
+                            request_id,
+                            repeated: true,
+                        },
+                    }
+                });
+        Ok(accepted.collect())
     }
 
     /// An event was put into the queue by somebody else's transaction (a timer's, a redrive's).

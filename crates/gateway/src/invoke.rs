@@ -372,7 +372,7 @@ fn client_context(headers: &HeaderMap) -> Result<Option<String>, Refused> {
     Ok(Some(serde_json::Value::Object(value).to_string()))
 }
 
-fn query_value(query: Option<&str>, name: &str) -> Option<String> {
+pub(crate) fn query_value(query: Option<&str>, name: &str) -> Option<String> {
     query?.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (key == name).then(|| percent_decode_str(value).decode_utf8_lossy().into_owned())

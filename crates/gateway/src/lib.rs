@@ -3,6 +3,7 @@
 //! Guarantees: a request becomes one `Invocation` or one error; payload bytes pass through untouched; every failure is
 //! mapped in `error.rs` and nowhere else. Leaves to others: who the caller is (settled before), and running the function.
 
+mod cloud_events;
 pub mod config;
 mod cors;
 mod error;
@@ -67,6 +68,7 @@ impl Gateway {
             Route::InvokeStream { function } => {
                 return self.invoke_stream(who, function.as_deref(), parts, body).await;
             }
+            Route::Events { function } => self.take_cloud_events(who, &function, parts, &body).await,
             Route::Underway => underway::list(&self.engine, who, parts.uri.query()),
             Route::Cancel { request_id } => underway::cancel(&self.engine, who, &request_id),
         })

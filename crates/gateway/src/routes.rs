@@ -16,6 +16,11 @@ pub enum Route {
         /// As of `Invoke`.
         function: Option<String>,
     },
+    /// `POST /api/v1/functions/{FunctionName}/events`: CloudEvents.
+    Events {
+        /// Percent-decoded.
+        function: String,
+    },
     /// `GET /api/v1/invocations`: the calls under way, with `?function=NAME` of one function.
     Underway,
     /// `DELETE /api/v1/invocations/{RequestId}`: cancels a call under way.
@@ -36,6 +41,16 @@ impl Route {
                 }),
                 _ => None,
             };
+        }
+        if let Some(name) = path
+            .strip_prefix("/api/v1/functions/")
+            .and_then(|rest| rest.strip_suffix("/events"))
+        {
+            let decoded = percent_decode_str(name).decode_utf8().ok()?;
+            let ours = *method == Method::POST && !name.contains('/');
+            return ours.then(|| Self::Events {
+                function: decoded.into_owned(),
+            });
         }
         const STREAM: &str = "/response-streaming-invocations";
         let whole = path

@@ -5,6 +5,7 @@
 
 pub mod alias;
 pub mod artefact;
+pub mod cloud_event;
 pub mod code;
 pub mod config;
 pub mod destination;

@@ -197,18 +197,26 @@ fn deliver(connection: &Connection, event: &Settle, delivery: &Delivery) -> Resu
 }
 
 impl Store {
-    /// Takes an event in. It is on the disk when this returns.
-    pub async fn enqueue(&self, event: NewEvent, key: Option<IdempotencyKey>) -> Result<Enqueued> {
+    /// Takes events in, all of them or none. They are on the disk when this returns.
+    pub async fn enqueue(&self, events: Vec<(NewEvent, Option<IdempotencyKey>)>) -> Result<Vec<Enqueued>> {
         let taken = self
             .write(move |connection| {
-                if let Some(key) = &key
-                    && let Some(before) = remember(connection, &event, key)?
-                {
-                    return Ok(Enqueued::Repeated(before));
+                let mut taken = Vec::with_capacity(events.len());
+                for (event, key) in &events {
+                    let before = match key {
+                        Some(key) => remember(connection, event, key)?,
+                        None => None,
+                    };
+                    taken.push(match before {
+                        Some(before) => Enqueued::Repeated(before),
+                        None => {
+                            insert(connection, event)?;
+                            Enqueued::New
+                        }
+                    });
                 }
-                insert(connection, &event)?;
                 failpoint::reach("enqueue.inserted");
-                Ok(Enqueued::New)
+                Ok(taken)
             })
             .await;
         failpoint::reach("enqueue.committed");

@@ -220,6 +220,100 @@ fn an_idempotency_key_takes_an_event_once_and_refuses_another() {
     assert_eq!(collector.taken().len(), 2, "the repetition is not run");
 }
 
+/// Posts CloudEvents.
+fn post(server: &Server, query: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
+    let token = std::fs::read_to_string(server.data_dir().join("token")).unwrap();
+    let url = format!("http://{}/api/v1/functions/f/events{query}", server.address());
+    let bearer = format!("Bearer {}", token.trim());
+    let mut request = http::Request::builder()
+        .method("POST")
+        .uri(url)
+        .header("authorization", bearer);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let mut answer = agent
+        .run(request.body(body.as_bytes().to_vec()).unwrap())
+        .unwrap();
+    let text = answer.body_mut().read_to_string().unwrap();
+    (
+        answer.status().as_u16(),
+        serde_json::from_str(&text).unwrap_or_default(),
+    )
+}
+
+#[test]
+fn cloud_events_come_in_each_mode_once() {
+    let collector = Collector::start().unwrap();
+    let (server, _folder) = quick(&collector, &[]);
+    let lambda = server.lambda().unwrap();
+    create(&lambda, &collector, "f");
+    let structured = [("content-type", "application/cloudevents+json; charset=utf-8")];
+    let event = |id: &str| json!({ "specversion": "1.0", "id": id, "source": "/orders", "type": "made", "data": { "n": 1 } });
+    let (status, taken) = post(&server, "", &structured, &event("1").to_string());
+    assert_eq!(
+        (status, &taken["events"][0]["repeated"]),
+        (202, &json!(false)),
+        "{taken}"
+    );
+    let (_, again) = post(&server, "", &structured, &event("1").to_string());
+    assert_eq!(again["events"][0]["repeated"], true);
+    assert_eq!(again["events"][0]["request_id"], taken["events"][0]["request_id"]);
+    let binary = [
+        ("content-type", "text/plain"),
+        ("ce-specversion", "1.0"),
+        ("ce-id", "2"),
+        ("ce-source", "/orders"),
+        ("ce-type", "made"),
+        ("ce-subject", "caf%C3%A9"),
+    ];
+    assert_eq!(post(&server, "", &binary, "hello").0, 202);
+    let batch = [("content-type", "application/cloudevents-batch+json")];
+    let all = json!([event("3"), event("4"), event("1")]).to_string();
+    assert_eq!(
+        post(&server, "?format=lambda", &batch, &all).1["events"][2]["repeated"],
+        true
+    );
+    let ran = collector.wait_for(4, PATIENCE).unwrap();
+    let got: Vec<Value> = ran.iter().map(|run| run.json()["event"].clone()).collect();
+    assert!(got.contains(&event("1")), "{got:?}");
+    assert!(
+        got.iter()
+            .any(|one| one["data"] == "hello" && one["subject"] == "caf\u{e9}"),
+        "{got:?}"
+    );
+    assert!(
+        got.iter()
+            .any(|one| one["detail-type"] == "made" && one["detail"]["n"] == 1),
+        "{got:?}"
+    );
+
+    let mut broken = event("6");
+    broken["source"] = json!("");
+    let (status, refused) = post(&server, "", &batch, &json!([event("5"), broken]).to_string());
+    assert_eq!(status, 400);
+    assert!(
+        refused["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("event 2: source:"),
+        "{refused}"
+    );
+    let mut other = event("1");
+    other["data"] = json!("other");
+    let (status, _) = post(&server, "", &batch, &json!([event("5"), other]).to_string());
+    assert_eq!(status, 409, "the same identity with other data");
+    assert_eq!(
+        collector.taken().len(),
+        4,
+        "a batch with one that is refused is refused"
+    );
+}
+
 #[test]
 fn what_finds_no_room_waits_and_a_shut_function_gives_up_at_once() {
     let collector = Collector::start().unwrap();
