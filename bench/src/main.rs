@@ -64,6 +64,8 @@ enum Verb {
     Sandbox(sandbox::Args),
     /// Durable definition writes, against a bare SQLite writer.
     Store(store::Args),
+    /// Durable enqueues of events, against the same.
+    Queue(store::Args),
     /// `flint deploy` of 1 MiB until the new version answers.
     Deploy(deploy::Args),
     /// Start of a server with many functions until it answers, and its memory.
@@ -99,6 +101,7 @@ fn run(arguments: Arguments) -> Result<bool> {
         Verb::ScaleOut(args) => scale_out::run(&args, &binaries, &mut report)?,
         Verb::Sandbox(args) => sandbox::run(&args, &mut report)?,
         Verb::Store(args) => store::run(&args, &mut report)?,
+        Verb::Queue(args) => store::run_queue(&args, &mut report)?,
         Verb::Deploy(args) => deploy::run(&args, &binaries, &mut report)?,
         Verb::Start(args) => start::run(&args, &binaries, &mut report)?,
     }

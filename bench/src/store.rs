@@ -1,5 +1,5 @@
-//! Acknowledged definition writes: `CreateFunction`-sized commands of one caller and of 64, against a bare SQLite writer
-//! that groups its commits too, with the same journal and synchronous mode, on the same disk.
+//! Acknowledged writes of one caller and of 64, against a bare SQLite writer that groups its commits too, with the same
+//! journal and synchronous mode, on the same disk: definitions (`store`), and events of 1 KiB into the queue (`queue`).
 
 mod bare;
 mod definition;
@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use flint_model::event::{Context, NewEvent, Source};
+use flint_model::{AccountId, FunctionId, RequestId};
 use flint_store::Store;
 use tokio::task::JoinSet;
 
@@ -35,6 +37,7 @@ const TURNS: u32 = 4;
 #[derive(Debug, Clone)]
 enum Writer {
     Flint(Store),
+    Queue(Store, FunctionId),
     Bare(bare::Writer),
 }
 
@@ -42,14 +45,40 @@ impl Writer {
     async fn write(&self, number: usize) -> Result<()> {
         match self {
             Self::Flint(store) => drop(store.create_function(function(number)).await?),
+            Self::Queue(store, function) => drop(store.enqueue(vec![(event(function), None)]).await?),
             Self::Bare(writer) => writer.insert(number).await?,
         }
         Ok(())
     }
 }
 
-/// The verb.
+/// An event of 1 KiB.
+fn event(function: &FunctionId) -> NewEvent {
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    NewEvent {
+        tenant: AccountId::from_trusted("000000000000"),
+        function: function.clone(),
+        qualifier: None,
+        request_id: RequestId::generate(),
+        payload: vec![b'x'; 1_024].into(),
+        context: Context::new(Source::Invoke, "bench"),
+        now_ms,
+        visible_ms: now_ms,
+    }
+}
+
+/// Durable definition writes.
 pub(crate) fn run(args: &Args, report: &mut Report) -> Result<()> {
+    measure(args, report, false)
+}
+
+/// Durable enqueues.
+pub(crate) fn run_queue(args: &Args, report: &mut Report) -> Result<()> {
+    measure(args, report, true)
+}
+
+fn measure(args: &Args, report: &mut Report, queue: bool) -> Result<()> {
+    let id = |name: &str| format!("{}-{name}", if queue { "queue-enqueue" } else { "store-commit" });
     let folder = tempfile::Builder::new().prefix("flint-bench-").tempdir()?;
     let length = Duration::from_millis(args.part_ms);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -57,9 +86,13 @@ pub(crate) fn run(args: &Args, report: &mut Report) -> Result<()> {
         .enable_all()
         .build()?;
     let [(one, many), (bare_one, bare_many)] = runtime.block_on(async {
-        let ours = Writer::Flint(Store::open(&flint_store::Config::new(
-            folder.path().join("flint"),
-        ))?);
+        let store = Store::open(&flint_store::Config::new(folder.path().join("flint")))?;
+        let ours = if queue {
+            let (made, _) = store.create_function(function(0)).await?;
+            Writer::Queue(store, made.id)
+        } else {
+            Writer::Flint(store)
+        };
         let theirs = Writer::Bare(bare::Writer::open(&folder.path().join("bare.db"))?);
         let numbers = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
         let mut measured = [empty_pair()?, empty_pair()?];
@@ -78,21 +111,15 @@ pub(crate) fn run(args: &Args, report: &mut Report) -> Result<()> {
     })?;
     let p50 = |loaded: &Loaded| loaded.quantile_us(0.5) / 1e3;
     report.add(
-        "store-commit-p50",
+        &id("p50"),
         p50(&one),
         "ms",
         Some(p50(&bare_one)),
         Goal::RatioAtMost(2.0),
     );
+    report.add(&id("p50-64"), p50(&many), "ms", Some(p50(&bare_many)), Goal::None);
     report.add(
-        "store-commit-p50-64",
-        p50(&many),
-        "ms",
-        Some(p50(&bare_many)),
-        Goal::None,
-    );
-    report.add(
-        "store-commit-throughput",
+        &id("throughput"),
         many.rate(),
         "/s",
         Some(bare_many.rate()),
