@@ -66,6 +66,8 @@ install_image_tools() {
 
 # What the applications in `conformance` are built with, besides Maven. Their packages come from the public registries.
 install_application_tools() {
+  # Shows a server another time, in the tests of timers.
+  [ -e /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 ] || [ -e /usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1 ] || apt_install libfaketime
   command -v npm >/dev/null 2>&1 || apt_install npm
   command -v go >/dev/null 2>&1 || apt_install golang-go
 }

@@ -40,6 +40,21 @@ writes=$(sed -nE 's/.* kills, ([0-9]+) writes acknowledged, 0 lost, 0 orphans$/\
 figures kills "FLINT_KILLS=$kills make soak" \
   "$(figure server-kills "$kills" kills), $(figure acknowledged-writes "$writes" writes), $(figure lost-writes 0 writes), $(figure orphans 0 processes)"
 
+say "events and timers: kills, pauses, a webhook that is down"
+queue_kills="${FLINT_QUEUE_KILLS:-200}" queue_events="${FLINT_QUEUE_EVENTS:-20000}"
+FLINT_QUEUE_KILLS=$queue_kills FLINT_QUEUE_EVENTS=$queue_events e2e no_acknowledged_event
+read -r acknowledged lost duplicated < <(sed -nE 's/^.*queue ledger: .* acknowledged ([0-9]+), executed [0-9]+, lost ([0-9]+), duplicated ([0-9]+),.*$/\1 \2 \3/p' "$log")
+figures queue-ledger "FLINT_QUEUE_KILLS=$queue_kills FLINT_QUEUE_EVENTS=$queue_events make soak" \
+  "$(figure queue-kills "$queue_kills" kills), $(figure queue-acknowledged "$acknowledged" events), $(figure queue-lost "$lost" events), $(figure queue-duplicated "$duplicated" events)"
+FLINT_TIMER_ROUNDS="${FLINT_TIMER_ROUNDS:-12}" e2e two_servers_fire
+read -r expected fired < <(sed -nE 's/^.*timer ledger: .* kills: ([0-9]+) occurrences expected, ([0-9]+) fired,.*$/\1 \2/p' "$log")
+figures timer-ledger "FLINT_TIMER_ROUNDS=${FLINT_TIMER_ROUNDS:-12} make soak" \
+  "$(figure timer-expected "$expected" occurrences), $(figure timer-fired "$fired" occurrences)"
+FLINT_WEBHOOKS="${FLINT_WEBHOOKS:-2000}" e2e a_webhook_that_is_down
+read -r sent delivered < <(sed -nE 's/^.*webhook down and back: ([0-9]+) events, [0-9]+ refused, ([0-9]+) delivered, 0 lost,.*$/\1 \2/p' "$log")
+figures webhook-ledger "FLINT_WEBHOOKS=${FLINT_WEBHOOKS:-2000} make soak" \
+  "$(figure webhook-events "$sent" events), $(figure webhook-delivered "$delivered" events)"
+
 say "probes, as root and as an ordinary user"
 cargo test --locked -p flint-sandbox --test sandbox -- --test-threads 1 --nocapture prob 2>&1 | tee "$log"
 cargo build --locked -p flint
