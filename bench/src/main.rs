@@ -10,6 +10,7 @@ mod deploy;
 mod fairness;
 mod framed;
 mod host;
+mod http;
 mod load;
 mod report;
 mod sandbox;
@@ -60,6 +61,8 @@ enum Verb {
     Fairness(fairness::Args),
     /// Another instance of a busy function.
     ScaleOut(scale_out::Args),
+    /// Function URLs against Invoke, the first byte of a stream, and how fast it flows.
+    Http(http::Args),
     /// Sandboxes of a program that ends at once, against a bare spawn of it.
     Sandbox(sandbox::Args),
     /// Durable definition writes, against a bare SQLite writer.
@@ -99,6 +102,7 @@ fn run(arguments: Arguments) -> Result<bool> {
         Verb::Density(args) => density::run(&args, &binaries, &mut report)?,
         Verb::Fairness(args) => fairness::run(&args, &binaries, &mut report)?,
         Verb::ScaleOut(args) => scale_out::run(&args, &binaries, &mut report)?,
+        Verb::Http(args) => http::run(&args, &binaries, &mut report)?,
         Verb::Sandbox(args) => sandbox::run(&args, &mut report)?,
         Verb::Store(args) => store::run(&args, &mut report)?,
         Verb::Queue(args) => store::run_queue(&args, &mut report)?,

@@ -121,7 +121,7 @@ pub(crate) fn signed_calls(server: &Server, function: &str, count: usize) -> Res
 }
 
 /// A request as it goes over the wire.
-fn wire(method: &str, path: &str, headers: &http::HeaderMap, body: &[u8]) -> Bytes {
+pub(crate) fn wire(method: &str, path: &str, headers: &http::HeaderMap, body: &[u8]) -> Bytes {
     let mut text = format!("{method} {path} HTTP/1.1\r\ncontent-length: {}\r\n", body.len()).into_bytes();
     for (name, value) in headers {
         text.extend_from_slice(name.as_str().as_bytes());

@@ -38,9 +38,9 @@ pub(crate) struct Args {
 }
 
 /// A baseline that listens; ended with its value.
-struct Floor {
+pub(crate) struct Floor {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Drop for Floor {
@@ -51,7 +51,7 @@ impl Drop for Floor {
 }
 
 impl Floor {
-    fn start(command: &mut Command) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let mut child = command
             .stdout(Stdio::piped())
             .spawn()

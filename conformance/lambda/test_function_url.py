@@ -290,6 +290,7 @@ def test_what_goes_wrong(client, functions):
         answer = call(url, query)
         assert (answer.status, answer.text) == (502, "Internal Server Error"), query
         assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["x-flint-code"] == "FLT-4302"
     assert call(url, method="POST", body=b"x" * 7_000_000).status == 413
     client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     answer = call(url)

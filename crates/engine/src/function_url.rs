@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flint_model::config::Mode;
-use flint_model::{AccountId, FunctionUrl, Qualifier, VersionNumber};
+use flint_model::{AccountId, FunctionId, FunctionUrl, Qualifier, RequestId, VersionNumber};
+use flint_telemetry::LogRecord;
 
 use crate::Engine;
+use crate::settle::wall_ms;
 
 /// Where a URL leads.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub struct Reached {
     pub tenant: AccountId,
     /// The function.
     pub function: String,
+    /// Its identity.
+    pub id: FunctionId,
     /// The alias, when it is an alias's URL.
     pub qualifier: Option<Qualifier>,
     /// The URL.
@@ -26,6 +30,18 @@ pub struct Reached {
 }
 
 impl Engine {
+    /// Adds a line to a function's log, about a call that a door could make nothing of.
+    pub fn remark(&self, function: &FunctionId, version: VersionNumber, call: &RequestId, line: &str) {
+        let record = LogRecord {
+            time_ms: wall_ms(),
+            request_id: call.to_string(),
+            version: version.to_string(),
+            stream: String::new(),
+            text: format!("RequestId: {call} Error: {line}\n"),
+        };
+        self.inner.parts.logs.append(function, record);
+    }
+
     /// Looks up a URL by its id. Whoever has the answer to a management call sees its effect here.
     pub async fn function_url(&self, id: &str, until: Instant) -> Option<Reached> {
         self.see_last_commit(until).await;
@@ -37,6 +53,7 @@ impl Engine {
         Some(Reached {
             tenant: entry.function.tenant.clone(),
             function: entry.function.name.clone(),
+            id: entry.function.id.clone(),
             qualifier: (!latest).then(|| Qualifier::Alias(url.qualifier.clone())),
             orphaned: !latest && alias.is_none(),
             web: version.is_some_and(|version| version.version.config.mode == Mode::Web),

@@ -20,6 +20,7 @@ mod serve;
 mod server;
 mod terminal;
 mod trigger;
+mod url;
 mod usage;
 mod version;
 
@@ -83,6 +84,9 @@ enum Verb {
     /// Aliases.
     #[command(subcommand)]
     Alias(alias::Verb),
+    /// Function URLs: HTTP addresses of functions and aliases.
+    #[command(subcommand)]
+    Url(url::Verb),
     /// Layers: files that several functions share.
     #[command(subcommand)]
     Layer(layer::Verb),
@@ -147,6 +151,7 @@ fn dispatch(cli: Cli, terminal: Terminal) -> Result<Exit> {
         Verb::Function(verb) => function::run(verb, &Server::find(at)?, terminal),
         Verb::Version(verb) => version::run(verb, &Server::find(at)?, terminal),
         Verb::Alias(verb) => alias::run(verb, &Server::find(at)?, terminal),
+        Verb::Url(verb) => url::run(verb, &Server::find(at)?, terminal),
         Verb::Layer(verb) => layer::run(verb, &Server::find(at)?, terminal),
         Verb::Artefact(verb) => artefact::run(verb, &Server::find(at)?, terminal),
         Verb::Trigger(verb) => trigger::run(verb, &Server::find(at)?, terminal),

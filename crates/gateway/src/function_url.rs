@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
+use flint_api::CODE_HEADER;
 use flint_engine::{Error as EngineError, Reached};
 use flint_model::function_url::{AuthType, InvokeMode, is_url_id};
-use flint_model::{Code, Invocation, Outcome, RequestId, limits};
+use flint_model::{Code, Invocation, Outcome, RequestId, VersionNumber, limits};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -98,23 +99,6 @@ impl Found {
         self.reached.web.then(|| WebTarget::behind(name, path, prefix))
     }
 
-    /// The answer to a call that is over.
-    fn whole(&self, outcome: &Outcome) -> WebAnswer {
-        if outcome.function_error.is_some() {
-            return plain(internal());
-        }
-        match http_answer::answer(&outcome.payload) {
-            Ok(answer) => plain(answer.map(Full::new)),
-            Err(malformed) => plain(self.malformed(&malformed)),
-        }
-    }
-
-    fn malformed(&self, malformed: &http_answer::Malformed) -> Answer {
-        let function = &self.reached.function;
-        tracing::debug!(%malformed, function, "an answer of a function is no HTTP answer");
-        internal()
-    }
-
     /// Adds to an answer what pages of other origins need.
     pub fn decorate(&self, request: &HeaderMap, answer: &mut HeaderMap) {
         if let Some(cors) = &self.reached.url.cors {
@@ -164,7 +148,7 @@ impl Gateway {
             .function_url(&route.id, Instant::now() + CATCH_UP)
             .await;
         let Some(reached) = reached else {
-            return Err(message(StatusCode::FORBIDDEN, None));
+            return Err(with_code(message(StatusCode::FORBIDDEN, None), Code::NoRoute));
         };
         if let Some(cors) = &reached.url.cors
             && cors::is_preflight(&parts.method, &parts.headers)
@@ -211,16 +195,42 @@ impl Gateway {
         let invocation = invocation.map_err(|refused| *refused)?;
         if found.reached.url.mode == InvokeMode::Buffered {
             let outcome = self.engine.invoke(invocation).await;
-            return Ok(found.whole(&outcome.map_err(|error| not_run(&error))?));
+            let outcome = outcome.map_err(|error| not_run(&error))?;
+            return Ok(self.whole(found, request_id, &outcome));
         }
         let streamed = self.engine.invoke_streaming(invocation).await;
         let streamed = streamed.map_err(|error| not_run(&error))?;
+        let version = streamed.version();
         match url_stream::begin(streamed, &parts.headers).await {
             Begun::Answer(answer) => Ok(answer),
-            Begun::Whole(outcome) => Ok(found.whole(&outcome)),
+            Begun::Whole(outcome) => Ok(self.whole(found, request_id, &outcome)),
             Begun::NotRun(error) => Err(not_run(&error)),
-            Begun::Malformed(malformed) => Err(found.malformed(&malformed)),
+            Begun::Malformed(malformed) => Err(self.malformed(found, version, request_id, &malformed)),
         }
+    }
+
+    /// The answer to a call that is over.
+    fn whole(&self, found: &Found, call: &RequestId, outcome: &Outcome) -> WebAnswer {
+        if outcome.function_error.is_some() {
+            return plain(internal(Code::UrlFailed));
+        }
+        match http_answer::answer(&outcome.payload) {
+            Ok(answer) => plain(answer.map(Full::new)),
+            Err(malformed) => plain(self.malformed(found, outcome.version, call, &malformed)),
+        }
+    }
+
+    /// The caller is told nothing of it; the function's author is, in its log.
+    fn malformed(
+        &self,
+        found: &Found,
+        version: VersionNumber,
+        call: &RequestId,
+        malformed: &http_answer::Malformed,
+    ) -> Answer {
+        let line = format!("{malformed} ({})", Code::UrlMalformed);
+        self.engine.remark(&found.reached.id, version, call, &line);
+        internal(Code::UrlMalformed)
     }
 
     fn invocation(
@@ -264,7 +274,8 @@ impl Gateway {
             // The function gets to know who calls, and not the proof of it.
             parts.headers.remove(AUTHORIZATION);
         }
-        let event = http_event::event(&about, &parts, body).map_err(|_| Box::new(internal()))?;
+        let event =
+            http_event::event(&about, &parts, body).map_err(|_| Box::new(internal(Code::Internal)))?;
         if event.len() > limits::REQUEST_PAYLOAD {
             return Err(Box::new(too_large()));
         }
@@ -322,7 +333,7 @@ fn access_key(parts: &Parts) -> Option<String> {
 pub fn forbidden() -> Answer {
     let text = "Forbidden. For troubleshooting Function URL authorization issues, see: \
                 https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html";
-    message(StatusCode::FORBIDDEN, Some(text))
+    with_code(message(StatusCode::FORBIDDEN, Some(text)), Code::AccessDenied)
 }
 
 fn message(status: StatusCode, text: Option<&str>) -> Answer {
@@ -338,12 +349,20 @@ fn message(status: StatusCode, text: Option<&str>) -> Answer {
 }
 
 /// The function failed: what it said is in its log, and nobody else's business.
-fn internal() -> Answer {
+fn internal(code: Code) -> Answer {
     let mut answer = Answer::new(Full::new(Bytes::from_static(b"Internal Server Error")));
     *answer.status_mut() = StatusCode::BAD_GATEWAY;
     // AWS gives the text this type (recorded).
     let kind = HeaderValue::from_static("application/json");
     answer.headers_mut().insert(CONTENT_TYPE, kind);
+    with_code(answer, code)
+}
+
+/// Our own code beside AWS's answer.
+fn with_code(mut answer: Answer, code: Code) -> Answer {
+    if let Ok(value) = HeaderValue::from_str(&code.to_string()) {
+        answer.headers_mut().insert(CODE_HEADER, value);
+    }
     answer
 }
 
@@ -364,7 +383,7 @@ fn not_run(error: &EngineError) -> Answer {
         EngineError::NotFound(_) => forbidden(),
         other => {
             tracing::debug!(error = %other, "a function URL's call was not run");
-            internal()
+            internal(error.code())
         }
     }
 }

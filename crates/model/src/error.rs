@@ -116,6 +116,10 @@ codes! {
     BadRequest = 4102, "InvalidRequestContentException", 400, false;
     /// The payload is not valid UTF-8 JSON.
     BadPayload = 4103, "InvalidRequestContentException", 400, false;
+    /// The function behind a URL failed, ran out of time, or did not start.
+    UrlFailed = 4301, "BadGatewayException", 502, false;
+    /// What the function behind a URL returned cannot be an HTTP answer.
+    UrlMalformed = 4302, "BadGatewayException", 502, false;
     /// A defect in Flint itself.
     Internal = 4201, "ServiceException", 500, true;
     /// Configuration that cannot be used.

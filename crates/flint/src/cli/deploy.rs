@@ -146,6 +146,10 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
     if publish {
         let version = apply::publish(server, terminal, &wanted)?;
         let before = apply::alias(server, &wanted.name, &wanted.alias, &version)?;
+        if let Some(url) = &wanted.project.url {
+            let name = format!("{}:{}", wanted.name, wanted.alias);
+            report.function_url = Some(super::url::set(server, &name, url)?);
+        }
         report.published(version, wanted.alias, before);
     }
     report.show(terminal)?;

@@ -12,3 +12,4 @@ mod outside;
 mod registry;
 mod runtime;
 mod server;
+mod url;

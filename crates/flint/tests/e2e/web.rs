@@ -387,3 +387,26 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
         })
         .collect()
 }
+
+#[test]
+fn a_web_function_has_a_url_of_its_own() {
+    let server = server(&[]);
+    create(&server, &json!({ "Timeout": 10 }));
+    let lambda = server.lambda().unwrap();
+    let body = json!({ "AuthType": "NONE" }).to_string();
+    let made = lambda.request("POST", "/2021-10-31/functions/shop/url", &[], body.as_bytes());
+    let url = made.unwrap().json()["FunctionUrl"].as_str().unwrap().to_owned();
+    let path = url.splitn(4, '/').nth(3).unwrap().to_owned();
+    let anybody = Web {
+        server: &server,
+        token: "nobody's".to_owned(),
+    };
+    let (status, _, body) = anybody.ask("POST", &format!("/{path}teapot?x=1"), "", b"12345");
+    let told: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (status, &told["url"], &told["size"]),
+        (418, &json!("/teapot?x=1"), &json!(5))
+    );
+    let prefix = format!("/{}", path.trim_end_matches('/'));
+    assert_eq!(told["headers"]["x-forwarded-prefix"], prefix);
+}

@@ -42,6 +42,8 @@ pub(crate) struct Project {
     /// What is shown below `/mnt`, by its place; ARNs once they are completed.
     pub(crate) mounts: Option<BTreeMap<String, String>>,
     pub(crate) alias: Option<String>,
+    /// The HTTP address of the alias.
+    pub(crate) url: Option<crate::cli::url::Wanted>,
     /// A shell command, run in the project's folder before packing.
     pub(crate) build: Option<String>,
     /// Folder or zip to deploy, within the project's folder.
@@ -94,6 +96,11 @@ pub(crate) const MEMBERS: &[(&str, &str)] = &[
         "what is shown below /mnt: `/mnt/NAME: artefact:NAME:VERSION` or `/mnt/NAME: mount:NAME`",
     ),
     ("alias", "the alias that a deploy moves (live)"),
+    (
+        "url",
+        "HTTP address of the alias: none (anybody may call), iam (signed calls), or {auth, mode, origins} with mode buffered or \
+         stream",
+    ),
     (
         "build",
         "shell command, run in the project's folder before packing",
@@ -175,6 +182,7 @@ impl Project {
             "layers" => self.layers = Some(super::resource::layers(value)?),
             "mounts" => self.mounts = Some(super::resource::mounts(value)?),
             "alias" => self.alias = Some(text(value)?),
+            "url" => self.url = Some(crate::cli::url::Wanted::parse(value)?),
             "build" => self.build = Some(text(value)?),
             "package" => self.package = Some(package(&text(value)?)?),
             _ => {

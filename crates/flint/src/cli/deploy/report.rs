@@ -28,6 +28,9 @@ pub(crate) struct Report {
     target: String,
     /// The Invoke API's address.
     url: String,
+    /// The alias's own address, when the project wants one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) function_url: Option<String>,
 }
 
 impl Report {
@@ -43,6 +46,7 @@ impl Report {
             version: None,
             alias: None,
             previous_version: None,
+            function_url: None,
         }
     }
 
@@ -91,6 +95,8 @@ impl Report {
         if !self.dry_run {
             lines.push(terminal.text(Message::ShowCall.with("target", &self.target)));
             lines.push(terminal.text(Message::ShowUrl.with("url", &self.url)));
+            let open = self.function_url.as_ref();
+            lines.extend(open.map(|url| terminal.text(Message::ShowFunctionUrl.with("url", url))));
         }
         terminal.print(&lines.join("\n"))
     }

@@ -64,6 +64,8 @@ messages! {
     AskDeleteLetter: "throw the dead letter {id} away? Its payload is lost", "丢弃死信 {id}？其内容将无法恢复";
     Queued: "queued as {id}", "已入队：{id}";
     Redriven: "sent again: {count}", "已重新投递：{count}";
+    AskDeleteUrl: "take the address of {name} away? Whoever calls it is refused from then on", "移除 {name} 的地址？此后对它的调用都会被拒绝";
+    UrlDeleted: "{name} has no address any more", "{name} 不再有地址";
     Deleted: "{what} deleted", "已删除 {what}";
     // deploy
     Packed: "packed {files} files, {size}", "已打包 {files} 个文件，共 {size}";
@@ -99,6 +101,7 @@ messages! {
     ShowAlias: "alias {alias}: {old} -> {new}", "别名 {alias}：{old} -> {new}";
     ShowAliasAsBefore: "alias {alias}: {new}, as before", "别名 {alias}：{new}，未变";
     ShowCall: "call it: flint invoke {target}", "调用：flint invoke {target}";
+    ShowFunctionUrl: "open it: {url}", "打开：{url}";
     ShowUrl: "address: {url}", "地址：{url}";
     // invoke
     FunctionError: "the function returned an error ({kind}): {text}", "函数返回错误（{kind}）：{text}";
