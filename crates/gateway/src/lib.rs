@@ -1,4 +1,4 @@
-//! HTTP in front of functions: the Invoke API, function URLs, and requests to web functions.
+//! HTTP in front of functions: the Invoke API, function URLs, requests to web functions, static sites.
 //!
 //! Guarantees: a request becomes one `Invocation` or one error; payload bytes pass through untouched; every failure is
 //! mapped in `error.rs` and nowhere else. Leaves to others: who the caller is (settled before), and running the function.
@@ -13,7 +13,9 @@ pub mod http_event;
 mod invoke;
 mod invoke_stream;
 mod json_check;
+mod origin;
 mod routes;
+mod site;
 mod underway;
 mod url_stream;
 mod web;
@@ -21,6 +23,7 @@ mod web;
 pub use config::Config;
 pub use error::aws_error;
 pub use function_url::{Caller as UrlCaller, Found as FoundUrl, Route as UrlRoute, forbidden};
+pub use origin::Origin;
 pub use routes::Route;
 pub use web::{BodyError, WebAnswer, WebBody, WebTarget, plain};
 

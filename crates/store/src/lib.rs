@@ -48,7 +48,7 @@ pub use function_url::{NewUrl, UrlUpdate};
 pub use image::{ImageRecord, NamedImage, Which};
 pub use layer::{LayerFilter, NewLayerVersion};
 pub use outbox::{Delivery, Outgoing};
-pub use package::{Bytecode, Keep, Packages};
+pub use package::{Bytecode, Keep, PackageFile, Packages};
 pub use registered::RegisteredRuntime;
 pub use schedule::{Fire, Fired, LastFire, PastFire};
 pub use shard::{Fence, Held, SHARDS, shard_of};
