@@ -5,6 +5,7 @@
 
 pub mod alias;
 pub mod artefact;
+pub mod canary;
 pub mod code;
 pub mod config;
 pub mod destination;
@@ -21,6 +22,7 @@ pub mod outcome;
 pub mod permission;
 pub mod provisioned;
 pub mod reference;
+pub mod route;
 pub mod runtime;
 pub mod schedule;
 pub mod trigger;
@@ -42,5 +44,6 @@ pub use outcome::Outcome;
 pub use permission::Permission;
 pub use provisioned::Provisioned;
 pub use reference::{FunctionRef, Qualifier};
+pub use route::{ApiKey, Route, RouteSpec};
 pub use trigger::Trigger;
 pub use version::{Version, VersionNumber};

@@ -24,6 +24,7 @@ mod queue_writer;
 mod recursion;
 mod registered;
 mod room;
+mod route;
 mod schedule;
 mod schema;
 mod setting;
