@@ -14,6 +14,7 @@ mod connection;
 mod origin;
 mod prefixed;
 mod proxy_protocol;
+mod route;
 mod tls;
 mod url;
 
@@ -85,8 +86,17 @@ impl Door {
 impl Doors {
     async fn answer_any(&self, arrival: Arrival, request: Request<Incoming>) -> WebAnswer {
         let (parts, body) = request.into_parts();
-        let door = Door::of(&parts);
         let origin = self.trusted.origin(arrival, &parts);
+        // A host with routes of its own is an application's, whatever its paths look like.
+        if let Some(matched) = self.gateway.route_of_host(&origin, &parts).await {
+            return self.route(&origin, matched, parts, body).await;
+        }
+        let door = Door::of(&parts);
+        if matches!(door, Door::Api)
+            && let Some(matched) = self.gateway.route_of_any(&parts).await
+        {
+            return self.route(&origin, matched, parts, body).await;
+        }
         let request = Request::from_parts(parts, body);
         match door {
             Door::Url(route) => self.url(&origin, route, request).await,

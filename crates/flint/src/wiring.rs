@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use flint_admin::{Admin, Host};
 use flint_auth::{AccessKey, Authenticator, Credentials};
 use flint_engine::Engine;
-use flint_gateway::Gateway;
+use flint_gateway::{Gateway, Routes};
 use flint_image::{Images, When};
 use flint_runtime::{Catalog, Interpreter};
 use flint_sandbox::launcher::{self, LauncherProcess};
@@ -91,7 +91,8 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
         registries: settings.registries.clone(),
         data_dir: settings.data_dir.clone(),
     };
-    let gateway = Gateway::new(gateway_config(&settings), engine.clone());
+    let routes = Routes::start(store.clone()).await?;
+    let gateway = Gateway::new(gateway_config(&settings), engine.clone(), routes);
     let admin = Admin::new(admin_config(&settings, address), store.clone(), Some(host));
     let doors = doors(&settings, &credentials, &engine, gateway, admin);
     // Before the announcement: whoever waits for that may look for the address at once.

@@ -51,6 +51,10 @@ pub struct WebTarget {
     path: String,
     /// What of the caller's path the server does not see; it needs it for links to itself.
     prefix: String,
+    /// `Authorization` is the application's own, not the proof of who calls this server.
+    pub(crate) keep_proof: bool,
+    /// Who calls, when somebody found out; an empty text for anybody. `None` says nothing.
+    pub(crate) caller: Option<String>,
 }
 
 impl WebTarget {
@@ -62,15 +66,23 @@ impl WebTarget {
             None => (rest, "/"),
         };
         Some(Self {
+            prefix: format!("/web/{name}"),
             name: name.to_owned(),
             path: path.to_owned(),
-            prefix: format!("/web/{name}"),
+            keep_proof: false,
+            caller: None,
         })
     }
 
     /// A function that is reached by another address.
     pub(crate) fn behind(name: String, path: String, prefix: String) -> Self {
-        Self { name, path, prefix }
+        Self {
+            name,
+            path,
+            prefix,
+            keep_proof: false,
+            caller: None,
+        }
     }
 }
 
@@ -180,7 +192,7 @@ async fn from_site(site: &Site, target: &WebTarget, request: &Request<Incoming>)
         method: request.method(),
         path: &target.path,
         query: request.uri().query(),
-        prefix: &format!("/web/{}", target.name),
+        prefix: &target.prefix,
         headers: request.headers(),
     };
     site::answer(site, &asked).await
@@ -279,7 +291,9 @@ fn forward(
         .flatten();
     let headers = request.headers_mut();
     strip(headers);
-    headers.remove(AUTHORIZATION);
+    if !target.keep_proof {
+        headers.remove(AUTHORIZATION);
+    }
     if let Some(protocol) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
@@ -288,13 +302,18 @@ fn forward(
     let mut set = |name: &'static str, value: &str| {
         // What cannot be said is not said by the client either.
         headers.remove(name);
-        if let Ok(value) = HeaderValue::from_str(value) {
+        if let Ok(value) = HeaderValue::from_str(value)
+            && !value.is_empty()
+        {
             headers.insert(name, value);
         }
     };
     set("x-forwarded-for", &origin.client.to_string());
     set("x-forwarded-proto", origin.scheme());
     set("x-forwarded-prefix", &target.prefix);
+    if let Some(caller) = &target.caller {
+        set("x-flint-caller", caller);
+    }
     set("x-amzn-requestid", request_id.as_str());
     set("x-forwarded-host", origin.host.as_deref().unwrap_or_default());
     // HTTP/2 names the host in the target only, and the server is spoken to by HTTP/1.1.

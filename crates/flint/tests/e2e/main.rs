@@ -15,6 +15,7 @@ mod misbehaviour;
 mod ordinary;
 mod outcomes;
 mod provisioned;
+mod routes;
 mod shown;
 mod site;
 mod streaming;
