@@ -64,6 +64,11 @@ install_image_tools() {
   apt_install busybox-static curl docker-registry openssl
 }
 
+# What stands before Flint at many sites, and what its static sites are compared with.
+install_http_tools() {
+  apt_install curl haproxy nginx-light openssl
+}
+
 # What the applications in `conformance` are built with, besides Maven. Their packages come from the public registries.
 install_application_tools() {
   # Shows a server another time, in the tests of timers.

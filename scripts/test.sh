@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 install_build_tools
 install_interpreters
 install_image_tools
+install_http_tools
 install_application_tools
 apt_install python3-venv
 install_java8

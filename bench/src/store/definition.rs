@@ -45,6 +45,7 @@ pub(crate) fn function(number: usize) -> NewFunction {
         min_warm: 0,
         rate_limit: None,
         downstreams: Vec::new(),
+        fallback: None,
         image: None,
     };
     NewFunction {

@@ -128,7 +128,12 @@ pub(crate) fn listed(
             NetworkMode::Egress => "egress".to_owned(),
             NetworkMode::Host => "host".to_owned(),
         }),
-        flint_mode: (config.mode == Mode::Web).then(|| "web".to_owned()),
+        flint_mode: match config.mode {
+            Mode::Event => None,
+            Mode::Web => Some("web".to_owned()),
+            Mode::Static => Some("static".to_owned()),
+        },
+        flint_fallback: config.fallback.clone(),
         flint_concurrency: config.concurrency,
         flint_min_warm: Some(config.min_warm).filter(|kept| *kept > 0),
         flint_rate_limit: config.rate_limit,

@@ -78,6 +78,9 @@ impl Admin {
                     "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image.",
                 );
             }
+            if members.flint_mode.as_deref() == Some("static") {
+                return refuse("FlintMode: a static site is a zip package of its files, not an image.");
+            }
             if image_uri.is_none()
                 || code.is_some_and(|code| code.zip_file.is_some() || code.s3_bucket.is_some())
             {
@@ -91,6 +94,10 @@ impl Admin {
         }
         if image_uri.is_some() {
             return refuse("Please don't provide ImageUri when the intended function PackageType is Zip.");
+        }
+        Self::check_static(members, None)?;
+        if members.flint_mode.as_deref() == Some("static") {
+            return Ok(constraints::contents(members)?);
         }
         let (Some(runtime), Some(_)) = (&members.runtime, &members.handler) else {
             return refuse(

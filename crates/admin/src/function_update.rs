@@ -81,6 +81,7 @@ impl Admin {
             );
         }
         let before = version;
+        Self::check_static(&members, Some(&before.config))?;
         if let Some(runtime) = &members.runtime {
             self.check_runtime(runtime).await?;
         }

@@ -33,6 +33,7 @@ mod permission;
 mod provisioned;
 mod recursion;
 mod request;
+mod route;
 mod routes;
 mod runtime;
 mod server;
@@ -278,6 +279,13 @@ impl Admin {
             Operation::PullImage => self.pull_image(caller, request).await,
             Operation::GetImage => self.get_image(caller, request).await,
             Operation::DeleteImage => self.delete_image(caller, request).await,
+            Operation::ListRoutes => self.list_routes(caller).await,
+            Operation::GetRoute => self.get_route(caller, request).await,
+            Operation::PutRoute => self.put_route(caller, request).await,
+            Operation::DeleteRoute => self.delete_route(caller, request).await,
+            Operation::ListKeys => self.list_keys(caller).await,
+            Operation::CreateKey => self.create_key(caller, request).await,
+            Operation::DeleteKey => self.delete_key(caller, request).await,
             // `route` has all others.
             other => {
                 tracing::error!(?other, "an operation leads nowhere");

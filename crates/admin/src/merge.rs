@@ -42,6 +42,7 @@ pub(crate) fn defaults(name: &str) -> VersionConfig {
         rate_limit: None,
         downstreams: Vec::new(),
         image: None,
+        fallback: None,
     }
 }
 
@@ -90,12 +91,17 @@ pub(crate) fn members(config: &mut VersionConfig, given: Configuration, tenant: 
     }
     match given.flint_mode.as_deref() {
         Some("web") => config.mode = Mode::Web,
+        Some("static") => config.mode = Mode::Static,
         Some(_) => config.mode = Mode::Event,
         None => {}
     }
     if let Some(calls) = given.flint_concurrency {
         // Zero takes the choice back.
         config.concurrency = u32::try_from(calls).ok().filter(|calls| *calls > 0);
+    }
+    if let Some(fallback) = given.flint_fallback {
+        // An empty one takes the choice back.
+        config.fallback = Some(fallback).filter(|file| !file.is_empty());
     }
     number(&mut config.min_warm, given.flint_min_warm);
     if let Some(calls) = given.flint_rate_limit {

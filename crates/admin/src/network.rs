@@ -83,6 +83,42 @@ impl Admin {
     }
 }
 
+impl Admin {
+    /// What a static site cannot have, since nothing of it runs; and what it is cannot change, as the way its code is
+    /// delivered cannot.
+    pub(crate) fn check_static(given: &Configuration, before: Option<&VersionConfig>) -> Result<()> {
+        let refuse = |text: &str| Err(flint_api::Error::InvalidParameter(text.to_owned()).into());
+        let wanted = given.flint_mode.as_deref();
+        let is_static = match before {
+            None => wanted == Some("static"),
+            Some(before) => before.mode == Mode::Static,
+        };
+        if wanted.is_some_and(|mode| (mode == "static") != is_static) {
+            return refuse(
+                "FlintMode: a static site stays one, and a function does not become one; create it under another name.",
+            );
+        }
+        if !is_static {
+            return if given.flint_fallback.as_ref().is_some_and(|file| !file.is_empty()) {
+                refuse("FlintFallback: only static sites have one; set FlintMode to static.")
+            } else {
+                Ok(())
+            };
+        }
+        let runs = given.runtime.is_some()
+            || given.handler.is_some()
+            || given.layers.as_ref().is_some_and(|layers| !layers.is_empty())
+            || given.flint_min_warm.is_some_and(|kept| kept > 0)
+            || given.flint_concurrency.is_some_and(|calls| calls > 0);
+        if runs {
+            return refuse(
+                "FlintMode: nothing of a static site runs: leave Runtime, Handler, Layers, FlintConcurrency and FlintMinWarm out.",
+            );
+        }
+        Ok(())
+    }
+}
+
 /// Whether it is a web function once it has what is given; `before` is what is not.
 fn is_web(given: &Configuration, before: Option<&VersionConfig>) -> bool {
     match given.flint_mode.as_deref() {

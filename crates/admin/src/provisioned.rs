@@ -25,6 +25,13 @@ impl Admin {
         let unpublished =
             "Provisioned Concurrency Configs cannot be applied to unpublished function versions.";
         let (target, qualifier) = self.provisioned_target(caller, request, problems, unpublished)?;
+        // Whether it is there is told by the command.
+        if let Ok((_, version)) = self.find_version(&target).await
+            && version.config.mode == flint_model::config::Mode::Static
+        {
+            let text = "Nothing of a static site runs: there is nothing to provision.";
+            return Err(ApiError::InvalidParameter(text.to_owned()).into());
+        }
         let requested = given.and_then(|given| u32::try_from(given).ok()).unwrap_or(1);
         // Instances of before, if any: none of the new ones can be ready when this is answered.
         let before = self.standing(&target, &qualifier).await;

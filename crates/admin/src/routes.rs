@@ -102,6 +102,14 @@ pub enum Operation {
     PullImage,
     GetImage,
     DeleteImage,
+    /// `/api/v1`: routes of HTTP requests, and the keys of their callers.
+    ListRoutes,
+    GetRoute,
+    PutRoute,
+    DeleteRoute,
+    ListKeys,
+    CreateKey,
+    DeleteKey,
     /// An operation of the service model that this server does not offer; its name.
     NotOffered(&'static str),
 }
@@ -222,6 +230,13 @@ pub static ROUTES: &[Route] = &[
     route(GET, "/api/v1/artefacts", Operation::ListArtefacts),
     route(GET, "/api/v1/artefacts/{Name}/{Version}", Operation::GetArtefact),
     route(DELETE, "/api/v1/artefacts/{Name}/{Version}", Operation::DeleteArtefact),
+    route(GET, "/api/v1/routes", Operation::ListRoutes),
+    route(GET, "/api/v1/routes/{Name}", Operation::GetRoute),
+    route(PUT, "/api/v1/routes/{Name}", Operation::PutRoute),
+    route(DELETE, "/api/v1/routes/{Name}", Operation::DeleteRoute),
+    route(GET, "/api/v1/keys", Operation::ListKeys),
+    route(POST, "/api/v1/keys", Operation::CreateKey),
+    route(DELETE, "/api/v1/keys/{Name}", Operation::DeleteKey),
     route(GET, "/api/v1/runtimes", Operation::ListRuntimes),
     route(POST, "/api/v1/runtimes", Operation::RegisterRuntime),
     route(DELETE, "/api/v1/runtimes/{Name}", Operation::UnregisterRuntime),

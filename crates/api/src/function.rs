@@ -86,9 +86,12 @@ pub struct Configuration {
     /// Flint's own: `none`, `egress` or `host`; `default` takes the server's default again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_network: Option<String>,
-    /// Flint's own: `event` or `web`.
+    /// Flint's own: `event`, `web` or `static`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_mode: Option<String>,
+    /// Flint's own, of a static site: the file that pages without a file get; an empty one takes the choice back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_fallback: Option<String>,
     /// Flint's own: calls that one instance may run at once; 0 takes the mode's own number again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_concurrency: Option<i64>,
@@ -253,9 +256,12 @@ pub struct FunctionConfiguration {
     /// Flint's own: the network that was chosen, when one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_network: Option<String>,
-    /// Flint's own: `web` for a web function.
+    /// Flint's own: `web` for a web function, `static` for a static site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_mode: Option<String>,
+    /// Flint's own, of a static site: the file that pages without a file get, when one was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_fallback: Option<String>,
     /// Flint's own: calls that one instance may run at once, when that was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_concurrency: Option<u32>,

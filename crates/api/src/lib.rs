@@ -22,6 +22,7 @@ pub mod log;
 pub mod permission;
 pub mod provisioned;
 pub mod recursion;
+pub mod route;
 pub mod runtime;
 pub mod server;
 pub mod settings;

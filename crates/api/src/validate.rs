@@ -12,6 +12,7 @@ pub mod layer;
 pub mod name;
 pub mod page;
 pub mod permission;
+pub mod route;
 pub mod runtime;
 pub mod tag;
 

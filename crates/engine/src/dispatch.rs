@@ -60,8 +60,10 @@ impl Engine {
         sink: Option<Sink>,
         begun: Instant,
     ) -> Result<Airborne, Error> {
-        if target.version.version.config.mode == Mode::Web {
-            return Err(Error::OtherMode("it is a web function; send it HTTP requests"));
+        match target.version.version.config.mode {
+            Mode::Event => {}
+            Mode::Web => return Err(Error::OtherMode("it is a web function; send it HTTP requests")),
+            Mode::Static => return Err(Error::OtherMode("it is a static site; ask for its files by HTTP")),
         }
         let permit = self.admit(&target, &invocation).await?;
         if target.version.version.config.shares_instances() {
@@ -95,7 +97,8 @@ impl Engine {
         admitted
     }
 
-    async fn try_admit(&self, target: &Target, invocation: &Invocation) -> Result<Leave, Error> {
+    /// Whether one more call is within the rates of its caller and its function.
+    pub(crate) fn check_rates(&self, target: &Target, invocation: &Invocation) -> Result<(), Error> {
         if self.is_stopping() {
             return Err(Error::Stopping);
         }
@@ -114,6 +117,11 @@ impl Engine {
         {
             return Err(Error::Throttled(Limit::FunctionRate));
         }
+        Ok(())
+    }
+
+    async fn try_admit(&self, target: &Target, invocation: &Invocation) -> Result<Leave, Error> {
+        self.check_rates(target, invocation)?;
         let until = invocation
             .deadline
             .min(Instant::now() + self.inner.config.queue_wait);

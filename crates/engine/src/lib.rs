@@ -25,6 +25,7 @@ mod resolve;
 mod running;
 mod scaler;
 mod settle;
+mod site;
 mod snapshot;
 mod start;
 mod starved;
@@ -51,6 +52,7 @@ pub use function_url::Reached;
 pub use provisioned::{Provisioning, Standing};
 pub use resolve::Target;
 pub use running::Underway;
+pub use site::Site;
 pub use streamed::{Next, Streamed};
 pub use web::{Ended, Opened, Session};
 

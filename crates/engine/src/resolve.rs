@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flint_model::config::Mode;
 use flint_model::reference::function_arn;
 use flint_model::version::State;
-use flint_model::{Invocation, Qualifier, VersionNumber};
+use flint_model::{AccountId, Invocation, Qualifier, VersionNumber};
 
 use crate::admission::Gate;
 use crate::snapshot::{FunctionEntry, VersionEntry};
@@ -56,6 +57,30 @@ impl Engine {
             gate: entry.gate_of(number),
             arn,
         })
+    }
+
+    /// How a version takes its work. For an alias with weights, as one of its versions does.
+    pub async fn mode(
+        &self,
+        tenant: &AccountId,
+        function: &str,
+        qualifier: Option<&Qualifier>,
+    ) -> Result<Mode, Error> {
+        self.see_last_commit(Instant::now() + Duration::from_secs(5))
+            .await;
+        let missing = || {
+            let text = qualifier.map(ToString::to_string);
+            Error::NotFound(function_arn(
+                &self.inner.config.region,
+                tenant.as_str(),
+                function,
+                text.as_deref(),
+            ))
+        };
+        let entry = self.inner.snapshot.get(tenant, function).ok_or_else(missing)?;
+        let number = choose(&entry, qualifier).ok_or_else(missing)?;
+        let version = entry.versions.get(&number).ok_or_else(missing)?;
+        Ok(version.version.config.mode)
     }
 
     /// What anybody can have read in the store before this call is in the picture after it.

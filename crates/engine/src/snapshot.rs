@@ -15,7 +15,7 @@ use flint_model::runtime::{Family, RuntimeId};
 use flint_model::version::{LastUpdate, State};
 use flint_model::{AccountId, Alias, Function, FunctionId, FunctionUrl, Provisioned, Version, VersionNumber};
 use flint_runtime::{LaunchClass, LaunchSpec};
-use flint_store::FunctionRow;
+use flint_store::{FunctionRow, PackageFile};
 use flint_telemetry::FunctionMetrics;
 use governor::DefaultDirectRateLimiter;
 use tokio::sync::watch;
@@ -49,6 +49,8 @@ pub(crate) struct VersionEntry {
     /// Made at the first invocation: most versions of a large store are never run.
     pub(crate) spec: OnceLock<Launch>,
     pub(crate) metrics: OnceLock<FunctionMetrics>,
+    /// Of a static site: read at the first request.
+    pub(crate) files: tokio::sync::OnceCell<Arc<HashMap<String, PackageFile>>>,
 }
 
 /// What to launch, and of what class that is, or why it has none.
@@ -352,6 +354,7 @@ fn carry_over(known: Option<&Arc<VersionEntry>>, version: Version, function: &Fu
         rate,
         spec: OnceLock::new(),
         metrics: OnceLock::new(),
+        files: tokio::sync::OnceCell::new(),
     })
 }
 

@@ -18,7 +18,7 @@ use crate::provisioned::Slot;
 use crate::resolve::Target;
 use crate::settle::{self, Facts};
 use crate::snapshot::{Launch, VersionEntry};
-use crate::{Engine, Error};
+use crate::{Engine, Error, Site};
 
 /// After so many requests in a row that took too long, an instance is replaced: it hangs.
 const LATE: u32 = 5;
@@ -32,6 +32,8 @@ pub enum Opened {
     Session(Session),
     /// The server did not start; the error document.
     Failed(Box<Outcome>),
+    /// It is a static site: nothing runs.
+    Site(Site),
 }
 
 /// How a call ended, as the door saw it.
@@ -64,8 +66,13 @@ impl Engine {
     pub async fn open(&self, invocation: Invocation) -> Result<Opened, Error> {
         let begun = Instant::now();
         let target = self.resolve(&invocation).await?;
-        if target.version.version.config.mode != Mode::Web {
-            return Err(Error::OtherMode("it takes events; invoke it"));
+        match target.version.version.config.mode {
+            Mode::Web => {}
+            Mode::Event => return Err(Error::OtherMode("it takes events; invoke it")),
+            Mode::Static => {
+                self.check_rates(&target, &invocation)?;
+                return Ok(Opened::Site(self.site(&target.version).await?));
+            }
         }
         if self.network(target.version.version.config.network) == Network::Host {
             // The server's default, since the API refuses the choice. All servers have one port, there and the host's programs too.

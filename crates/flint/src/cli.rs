@@ -18,6 +18,7 @@ mod reference;
 mod runtime;
 mod serve;
 mod server;
+mod site;
 mod terminal;
 mod trigger;
 mod url;
@@ -99,6 +100,9 @@ enum Verb {
     /// Dead letters: events that were given up.
     #[command(name = "dlq", subcommand)]
     DeadLetter(dead_letter::Verb),
+    /// Static sites: files served without code.
+    #[command(subcommand)]
+    Site(site::Verb),
     /// Show what a function wrote.
     Logs(log::Args),
     /// Runtimes of the server.
@@ -156,6 +160,7 @@ fn dispatch(cli: Cli, terminal: Terminal) -> Result<Exit> {
         Verb::Artefact(verb) => artefact::run(verb, &Server::find(at)?, terminal),
         Verb::Trigger(verb) => trigger::run(verb, &Server::find(at)?, terminal),
         Verb::DeadLetter(verb) => dead_letter::run(verb, &Server::find(at)?, terminal),
+        Verb::Site(verb) => site::run(verb, &Server::find(at)?, terminal),
         Verb::Logs(args) => log::run(&args, &Server::find(at)?, terminal),
         Verb::Runtime(verb) => runtime::run(verb, &Server::find(at)?, terminal),
         Verb::Image(verb) => image::run(verb, &Server::find(at)?, terminal),

@@ -5,12 +5,12 @@
 mod address;
 mod calendars;
 mod kafka;
+mod listen;
 mod mounts;
 mod queue;
 mod webhooks;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,12 +33,11 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     /// Of the store, when several servers share it.
     pub(crate) shared_store: Option<PathBuf>,
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: crate::listen::Config,
     pub(crate) region: String,
     pub(crate) account_id: AccountId,
     pub(crate) insecure_single_tenant: bool,
     pub(crate) drain: Duration,
-    pub(crate) connections: usize,
     pub(crate) workers: usize,
     /// Variables that look like settings and are none: said, but no reason not to start, since anybody may set them.
     pub(crate) unknown_variables: Vec<String>,
@@ -132,17 +131,6 @@ const TABLE: &[Row] = &[
         },
     ),
     Row(
-        "server.listen",
-        "Address and port for everything (127.0.0.1:7380)",
-        |s, v| {
-            let found = std::net::ToSocketAddrs::to_socket_addrs(v)
-                .ok()
-                .and_then(|mut all| all.next());
-            s.listen = found.ok_or("write HOST:PORT, with a host that this machine knows")?;
-            Ok(())
-        },
-    ),
-    Row(
         "server.public_url",
         "Where clients reach the server; links to packages start with it (the address listened on)",
         |s, v| {
@@ -187,14 +175,6 @@ const TABLE: &[Row] = &[
         "Seconds that a stop waits for calls under way (30)",
         |s, v| {
             s.drain = Duration::from_secs(number(v, 0)?);
-            Ok(())
-        },
-    ),
-    Row(
-        "server.connections",
-        "Connections at the same time; more wait to be accepted (4096)",
-        |s, v| {
-            s.connections = number(v, 1)?;
             Ok(())
         },
     ),
@@ -470,7 +450,11 @@ const TABLE: &[Row] = &[
 
 /// Every row.
 fn rows() -> impl Iterator<Item = &'static Row> {
-    TABLE.iter().chain(kafka::TABLE).chain(queue::TABLE)
+    listen::TABLE
+        .iter()
+        .chain(TABLE)
+        .chain(kafka::TABLE)
+        .chain(queue::TABLE)
 }
 
 /// What is between commas.
@@ -484,12 +468,11 @@ impl Settings {
         Self {
             data_dir: default_data_dir(),
             shared_store: None,
-            listen: SocketAddr::from(([127, 0, 0, 1], 7380)),
+            listen: crate::listen::Config::default(),
             region: "us-east-1".into(),
             account_id: AccountId::from_trusted("000000000000"),
             insecure_single_tenant: false,
             drain: Duration::from_secs(30),
-            connections: 4_096,
             workers: default_workers(),
             unknown_variables: Vec::new(),
             root_key: None,
@@ -587,12 +570,13 @@ impl Settings {
 
     /// What single values cannot tell.
     fn check(&mut self, problems: &mut Vec<String>) {
-        if self.insecure_single_tenant && !self.listen.ip().is_loopback() {
+        if self.insecure_single_tenant && !self.listen.listen.ip().is_loopback() {
             problems.push(
                 "server.insecure_single_tenant: listens on loopback only; set server.listen to 127.0.0.1"
                     .into(),
             );
         }
+        listen::check(&self.listen, problems);
         if self.engine.network == flint_sandbox::spec::Network::Egress && !self.egress {
             problems.push("network.default = egress: set network.egress = true as well".into());
         }
@@ -766,6 +750,6 @@ mod tests {
         };
         let settings = Settings::load(&sources).unwrap();
         assert_eq!(settings.unknown_variables, ["FLINT_NONSENSE"]);
-        assert!(settings.listen.ip().is_loopback());
+        assert!(settings.listen.listen.ip().is_loopback());
     }
 }

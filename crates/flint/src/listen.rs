@@ -1,34 +1,42 @@
 //! The one listener: accepts, reads requests within their limits, finds out who calls, and hands on by route.
+//! Ports are `listen/accept.rs`, what a connection speaks `listen/connection.rs`.
 //!
 //! Order of what a request passes: (1) path check, since signatures cover the normalised path; (2) health, which is
 //! anonymous; (3) the proof in its head, as far as it can be judged without the body; (4) body, read within the route's limit,
 //! the room for all bodies, and its time; (5) authentication, whatever the route; (6) the door. The upload of an artefact
 //! has no step 4: its door reads the body. `Door` says which requests go another way, and in which order that is decided.
 
+mod accept;
+mod activity;
 mod body;
+mod config;
+mod connection;
+mod origin;
+mod prefixed;
+mod proxy_protocol;
+mod route;
+mod tls;
 mod url;
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+pub(crate) use accept::Listener;
+pub(crate) use config::{Config, ProxyProtocol};
+pub(crate) use origin::{Arrival, Network, Trusted};
+pub(crate) use tls::{Certificates, Source};
+
 use bytes::Bytes;
 use flint_admin::{Admin, Caller};
 use flint_auth::{Accepts, Authenticator, Body, Principal, Request as AuthRequest};
 use flint_engine::Engine;
-use flint_gateway::{Answer, Gateway, Route, UrlRoute, WebAnswer, WebTarget, Who, aws_error, plain};
+use flint_gateway::{Answer, Gateway, Origin, Route, UrlRoute, WebAnswer, WebTarget, Who, aws_error, plain};
 use flint_model::{AccountId, Code, limits};
+use http::request::Parts;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use body::Unread;
 pub(crate) use body::body_room;
@@ -49,85 +57,8 @@ pub(crate) struct Doors {
     pub(crate) admin: Arc<Admin>,
     /// See [`body_room`].
     pub(crate) bodies: Arc<Semaphore>,
-}
-
-/// A bound port.
-#[derive(Debug)]
-pub(crate) struct Listener {
-    socket: TcpListener,
-    connections: usize,
-}
-
-impl Listener {
-    pub(crate) async fn bind(address: SocketAddr, connections: usize) -> Result<Self> {
-        let socket = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}; choose another with --listen"))?;
-        Ok(Self { socket, connections })
-    }
-
-    pub(crate) fn address(&self) -> Result<SocketAddr> {
-        Ok(self.socket.local_addr()?)
-    }
-
-    /// Serves until `stop` ends; then connections finish what they are at. Returns why it stopped.
-    pub(crate) async fn serve(self, doors: Doors, stop: impl Future<Output = &'static str>) -> &'static str {
-        let room = Arc::new(Semaphore::new(self.connections));
-        let closing = CancellationToken::new();
-        // HTTP/1.1 only for now: its head has a time limit from the first moment of a connection, also a silent one.
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIME)
-            .max_buf_size(64 * 1024);
-        tokio::pin!(stop);
-        let reason = loop {
-            let accepted = async {
-                // A place first: past the limit, connections wait in the kernel's queue.
-                let place = Arc::clone(&room).acquire_owned().await;
-                (place, self.socket.accept().await)
-            };
-            let (place, stream, peer) = tokio::select! {
-                biased;
-                reason = &mut stop => break reason,
-                (place, accepted) = accepted => match accepted {
-                    Ok((stream, peer)) => (place, stream, peer),
-                    Err(error) => {
-                        tracing::warn!(%error, "connection cannot be accepted");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                        continue;
-                    }
-                },
-            };
-            let _ = stream.set_nodelay(true);
-            let doors = doors.clone();
-            let service = service_fn(move |request| {
-                let doors = doors.clone();
-                async move { Ok::<_, Infallible>(doors.answer_any(peer, request).await) }
-            });
-            let connection = builder
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades();
-            let closing = closing.clone();
-            tokio::spawn(async move {
-                tokio::pin!(connection);
-                // What goes wrong on a connection concerns its client alone.
-                tokio::select! {
-                    biased;
-                    _ = connection.as_mut() => {}
-                    () = closing.cancelled() => {
-                        connection.as_mut().graceful_shutdown();
-                        let _ = connection.await;
-                    }
-                }
-                drop(place);
-            });
-        };
-        drop(self.socket);
-        // Keep-alive connections end at their next answer; calls under way are waited for by the engine's drain.
-        closing.cancel();
-        reason
-    }
+    /// Whose word about clients is taken.
+    pub(crate) trusted: Arc<Trusted>,
 }
 
 /// Where a request goes. The first that its address fits has it.
@@ -141,11 +72,11 @@ enum Door {
 }
 
 impl Door {
-    fn of(request: &Request<Incoming>) -> Self {
-        if let Some(route) = UrlRoute::of_request(request.headers(), request.uri()) {
+    fn of(parts: &Parts) -> Self {
+        if let Some(route) = UrlRoute::of_request(&parts.headers, &parts.uri) {
             return Self::Url(route);
         }
-        match WebTarget::of(request.uri().path()) {
+        match WebTarget::of(parts.uri.path()) {
             Some(target) => Self::Web(target),
             None => Self::Api,
         }
@@ -153,15 +84,28 @@ impl Door {
 }
 
 impl Doors {
-    async fn answer_any(&self, peer: SocketAddr, request: Request<Incoming>) -> WebAnswer {
-        match Door::of(&request) {
-            Door::Url(route) => self.url(peer, route, request).await,
-            Door::Web(target) => self.web(peer, target, request).await,
+    async fn answer_any(&self, arrival: Arrival, request: Request<Incoming>) -> WebAnswer {
+        let (parts, body) = request.into_parts();
+        let origin = self.trusted.origin(arrival, &parts);
+        // A host with routes of its own is an application's, whatever its paths look like.
+        if let Some(matched) = self.gateway.route_of_host(&origin, &parts).await {
+            return self.route(&origin, matched, parts, body).await;
+        }
+        let door = Door::of(&parts);
+        if matches!(door, Door::Api)
+            && let Some(matched) = self.gateway.route_of_any(&parts).await
+        {
+            return self.route(&origin, matched, parts, body).await;
+        }
+        let request = Request::from_parts(parts, body);
+        match door {
+            Door::Url(route) => self.url(&origin, route, request).await,
+            Door::Web(target) => self.web(&origin, target, request).await,
             Door::Api => self.answer(request).await,
         }
     }
 
-    async fn web(&self, peer: SocketAddr, target: WebTarget, request: Request<Incoming>) -> WebAnswer {
+    async fn web(&self, origin: &Origin, target: WebTarget, request: Request<Incoming>) -> WebAnswer {
         if !is_plain(request.uri().path()) {
             let message = "the path has empty, . or .. segments";
             return plain(aws_error(Code::NoRoute, message, None));
@@ -179,7 +123,7 @@ impl Doors {
             Err(error) => return plain(refuse(&error)),
         };
         let request = Request::from_parts(parts, body);
-        self.gateway.web(&who, target, Some(peer), request).await
+        self.gateway.web(&who, target, origin, request).await
     }
 
     async fn answer(&self, request: Request<Incoming>) -> WebAnswer {

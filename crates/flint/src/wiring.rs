@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use flint_admin::{Admin, Host};
 use flint_auth::{AccessKey, Authenticator, Credentials};
 use flint_engine::Engine;
-use flint_gateway::Gateway;
+use flint_gateway::{Gateway, Routes};
 use flint_image::{Images, When};
 use flint_runtime::{Catalog, Interpreter};
 use flint_sandbox::launcher::{self, LauncherProcess};
@@ -50,7 +50,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     // From here on a signal is a request to stop, not the end.
     let signals = Signals::listen()?;
     check_mounts(&settings).await?;
-    let listener = Listener::bind(settings.listen, settings.connections).await?;
+    let listener = Listener::bind(settings.listen.clone()).await?;
     let address = listener.address()?;
     let launcher = Launcher::attach(process)?;
     let (store, packages) = open_store(&settings).await?;
@@ -91,26 +91,19 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
         registries: settings.registries.clone(),
         data_dir: settings.data_dir.clone(),
     };
-    let gateway = Gateway::new(gateway_config(&settings), engine.clone());
-    let doors = Doors {
-        authenticator: Authenticator::root(&credentials),
-        account: settings.account_id.clone(),
-        engine: engine.clone(),
-        gateway,
-        admin: Arc::new(Admin::new(
-            admin_config(&settings, address),
-            store.clone(),
-            Some(host),
-        )),
-        bodies: crate::listen::body_room(),
-    };
+    let routes = Routes::start(store.clone()).await?;
+    let gateway = Gateway::new(gateway_config(&settings), engine.clone(), routes);
+    let admin = Admin::new(admin_config(&settings, address), store.clone(), Some(host));
+    let doors = doors(&settings, &credentials, &engine, gateway, admin);
     // Before the announcement: whoever waits for that may look for the address at once.
     let endpoint = Endpoint::write(&settings.data_dir, address)?;
-    announce(&settings, address, launcher.report())?;
+    announce(&settings, address, listener.tls_address(), launcher.report())?;
     let mut triggers = settings.triggers.clone();
     triggers.node = node(&settings.data_dir)?;
     let triggers = Triggers::start(triggers, store.clone(), engine.clone());
-    let stop = listener.serve(doors, signalled(signals, launcher.clone())).await;
+    let stop = listener
+        .serve(doors, signalled(signals, launcher.clone()))
+        .await?;
     tracing::info!(reason = stop, "stopping");
     triggers.stop(settings.drain).await;
     engine.stop(settings.drain).await;
@@ -174,6 +167,24 @@ async fn look_at_others(store: Store) {
 
 /// How long a write of another server may go unseen here.
 const LOOK_AT_OTHERS: std::time::Duration = std::time::Duration::from_millis(200);
+
+fn doors(
+    settings: &Settings,
+    credentials: &Credentials,
+    engine: &Engine,
+    gateway: Gateway,
+    admin: Admin,
+) -> Doors {
+    Doors {
+        authenticator: Authenticator::root(credentials),
+        account: settings.account_id.clone(),
+        engine: engine.clone(),
+        gateway,
+        admin: Arc::new(admin),
+        bodies: crate::listen::body_room(),
+        trusted: Arc::new(settings.listen.trusted.clone()),
+    }
+}
 
 /// How often what no image and no version uses any more is looked for.
 const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(1_800);
@@ -403,9 +414,15 @@ fn refuse_or_warn(settings: &Settings, report: &HostReport) -> Result<()> {
 }
 
 /// The lines that a person, or a script, waits for.
-fn announce(settings: &Settings, address: std::net::SocketAddr, report: &HostReport) -> Result<()> {
+fn announce(
+    settings: &Settings,
+    address: std::net::SocketAddr,
+    tls: Option<std::net::SocketAddr>,
+    report: &HostReport,
+) -> Result<()> {
     if !address.ip().is_loopback() {
-        tracing::warn!("listens beyond loopback without TLS: put a terminating proxy in front");
+        let hint = "put a terminating proxy in front, or listen on loopback and set tls.listen for others";
+        tracing::warn!("listens beyond loopback without TLS: {hint}");
     }
     let held = report.layers.iter().filter(|layer| layer.holds).count();
     let mut out = std::io::stdout().lock();
@@ -414,6 +431,9 @@ fn announce(settings: &Settings, address: std::net::SocketAddr, report: &HostRep
         "flint {} listens on http://{address}",
         env!("CARGO_PKG_VERSION")
     )?;
+    if let Some(tls) = tls {
+        writeln!(out, "  TLS          https://{tls}")?;
+    }
     writeln!(out, "  data         {}", settings.data_dir.display())?;
     writeln!(
         out,

@@ -1,4 +1,5 @@
-//! HTTP in front of functions: the Invoke API, function URLs, and requests to web functions.
+//! HTTP in front of functions: the Invoke API, function URLs, requests to web functions, static sites, and routes to all of
+//! them.
 //!
 //! Guarantees: a request becomes one `Invocation` or one error; payload bytes pass through untouched; every failure is
 //! mapped in `error.rs` and nowhere else. Leaves to others: who the caller is (settled before), and running the function.
@@ -14,7 +15,10 @@ pub mod http_event;
 mod invoke;
 mod invoke_stream;
 mod json_check;
+mod origin;
+mod route;
 mod routes;
+mod site;
 mod underway;
 mod url_stream;
 mod web;
@@ -22,6 +26,8 @@ mod web;
 pub use config::Config;
 pub use error::aws_error;
 pub use function_url::{Caller as UrlCaller, Found as FoundUrl, Route as UrlRoute, forbidden};
+pub use origin::Origin;
+pub use route::{Matched, RouteCaller, RouteTarget, Routes};
 pub use routes::Route;
 pub use web::{BodyError, WebAnswer, WebBody, WebTarget, plain};
 
@@ -49,15 +55,17 @@ pub struct Gateway {
     config: std::sync::Arc<Config>,
     engine: Engine,
     connections: web::Connections,
+    routes: Routes,
 }
 
 impl Gateway {
     /// A door to an engine.
-    pub fn new(config: Config, engine: Engine) -> Self {
+    pub fn new(config: Config, engine: Engine, routes: Routes) -> Self {
         Self {
             config: std::sync::Arc::new(config),
             engine,
             connections: web::Connections::default(),
+            routes,
         }
     }
 

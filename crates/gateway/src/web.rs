@@ -9,13 +9,12 @@ mod body;
 mod connections;
 mod upgrade;
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
-use flint_engine::{Ended, Opened, Session};
+use flint_engine::{Ended, Opened, Session, Site};
 use flint_model::{Code, FunctionRef, Invocation, Qualifier, RequestId};
-use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, HeaderValue, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, UPGRADE};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -26,7 +25,7 @@ use connections::{Connection, Failed};
 use hyper::upgrade::OnUpgrade;
 
 use crate::error::{aws_error, from_engine};
-use crate::{Answer, Gateway, Who};
+use crate::{Answer, Gateway, Origin, Who, site};
 
 /// Answer of a web function.
 pub type WebAnswer = Response<WebBody>;
@@ -52,6 +51,10 @@ pub struct WebTarget {
     path: String,
     /// What of the caller's path the server does not see; it needs it for links to itself.
     prefix: String,
+    /// `Authorization` is the application's own, not the proof of who calls this server.
+    pub(crate) keep_proof: bool,
+    /// Who calls, when somebody found out; an empty text for anybody. `None` says nothing.
+    pub(crate) caller: Option<String>,
 }
 
 impl WebTarget {
@@ -63,15 +66,23 @@ impl WebTarget {
             None => (rest, "/"),
         };
         Some(Self {
+            prefix: format!("/web/{name}"),
             name: name.to_owned(),
             path: path.to_owned(),
-            prefix: format!("/web/{name}"),
+            keep_proof: false,
+            caller: None,
         })
     }
 
     /// A function that is reached by another address.
     pub(crate) fn behind(name: String, path: String, prefix: String) -> Self {
-        Self { name, path, prefix }
+        Self {
+            name,
+            path,
+            prefix,
+            keep_proof: false,
+            caller: None,
+        }
     }
 }
 
@@ -81,11 +92,11 @@ impl Gateway {
         &self,
         who: &Who,
         target: WebTarget,
-        peer: Option<SocketAddr>,
+        origin: &Origin,
         request: Request<Incoming>,
     ) -> WebAnswer {
         let request_id = RequestId::generate();
-        let mut answer = match self.try_web(who, &target, peer, request, &request_id).await {
+        let mut answer = match self.try_web(who, &target, origin, request, &request_id).await {
             Ok(answer) => answer,
             Err(refused) => refused.map(WebBody::whole),
         };
@@ -99,7 +110,7 @@ impl Gateway {
         &self,
         who: &Who,
         target: &WebTarget,
-        peer: Option<SocketAddr>,
+        origin: &Origin,
         request: Request<Incoming>,
         request_id: &RequestId,
     ) -> Result<WebAnswer, Answer> {
@@ -129,13 +140,14 @@ impl Gateway {
             log_tail: false,
         };
         let line = format!("{} {}", request.method(), target.path);
-        let mut outgoing = forward(request, target, peer, request_id);
+        let mut outgoing = forward(request, target, origin, request_id);
         let upgrade = is_upgrade(outgoing.headers()).then(|| hyper::upgrade::on(&mut outgoing));
         for _ in 0..TRIES {
             let opened = self.engine.open(invocation.clone()).await;
             let session = match opened.map_err(|error| from_engine(&error, &name))? {
                 Opened::Session(session) => session,
                 Opened::Failed(outcome) => return Err(not_started(outcome.payload)),
+                Opened::Site(site) => return Ok(from_site(&site, target, &outgoing).await),
             };
             match self.exchange(session, outgoing, &line).await {
                 Exchanged::Answered(answered) => return Ok(deliver(*answered, upgrade, &line)),
@@ -172,6 +184,18 @@ impl Gateway {
             }
         }
     }
+}
+
+/// A file, where no server is asked.
+async fn from_site(site: &Site, target: &WebTarget, request: &Request<Incoming>) -> WebAnswer {
+    let asked = site::Asked {
+        method: request.method(),
+        path: &target.path,
+        query: request.uri().query(),
+        prefix: &target.prefix,
+        headers: request.headers(),
+    };
+    site::answer(site, &asked).await
 }
 
 /// How often a request that was not sent is given to another instance.
@@ -250,7 +274,7 @@ fn set_answer_headers(response: &mut Response<Incoming>, session: &Session) {
 fn forward(
     request: Request<Incoming>,
     target: &WebTarget,
-    peer: Option<SocketAddr>,
+    origin: &Origin,
     request_id: &RequestId,
 ) -> Request<Incoming> {
     let query = request
@@ -267,27 +291,54 @@ fn forward(
         .flatten();
     let headers = request.headers_mut();
     strip(headers);
-    headers.remove(AUTHORIZATION);
+    if !target.keep_proof {
+        headers.remove(AUTHORIZATION);
+    }
     if let Some(protocol) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
     }
-    let mut set = |name: &'static str, value: Option<String>| {
-        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+    join_cookies(headers);
+    let mut set = |name: &'static str, value: &str| {
+        // What cannot be said is not said by the client either.
+        headers.remove(name);
+        if let Ok(value) = HeaderValue::from_str(value)
+            && !value.is_empty()
+        {
             headers.insert(name, value);
         }
     };
-    set("x-forwarded-for", peer.map(|peer| peer.ip().to_string()));
-    set("x-forwarded-proto", Some("http".to_owned()));
-    set(
-        "x-forwarded-prefix",
-        (!target.prefix.is_empty()).then(|| target.prefix.clone()),
-    );
-    set("x-amzn-requestid", Some(request_id.to_string()));
-    if let Some(host) = headers.get(HOST).cloned() {
-        headers.insert("x-forwarded-host", host);
+    set("x-forwarded-for", &origin.client.to_string());
+    set("x-forwarded-proto", origin.scheme());
+    set("x-forwarded-prefix", &target.prefix);
+    if let Some(caller) = &target.caller {
+        set("x-flint-caller", caller);
     }
+    set("x-amzn-requestid", request_id.as_str());
+    set("x-forwarded-host", origin.host.as_deref().unwrap_or_default());
+    // HTTP/2 names the host in the target only, and the server is spoken to by HTTP/1.1.
+    if !headers.contains_key(HOST)
+        && let Some(host) = &origin.host
+        && let Ok(host) = HeaderValue::from_str(host)
+    {
+        headers.insert(HOST, host);
+    }
+    *request.version_mut() = http::Version::HTTP_11;
     request
+}
+
+/// HTTP/2 may send a cookie header in pieces; servers of HTTP/1.1 expect one (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let pieces: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if pieces.len() > 1
+        && let Ok(whole) = HeaderValue::from_bytes(&pieces.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, whole);
+    }
 }
 
 fn is_upgrade(headers: &HeaderMap) -> bool {

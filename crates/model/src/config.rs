@@ -38,6 +38,8 @@ pub enum Mode {
     Event,
     /// It is an HTTP server of its own, listening on `$PORT`.
     Web,
+    /// Its package is a web site: files, served without any code of the user's.
+    Static,
 }
 
 /// Calls that one instance may run at once, unless configured.
@@ -134,13 +136,16 @@ pub struct VersionConfig {
     /// Of an image: what replaces the image's own settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageConfig>,
+    /// Of a static site: the file that paths without a file get, when they name a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
 }
 
 impl VersionConfig {
     /// Calls that one instance may run at once: one for handlers, 80 for web functions, unless configured.
     pub fn instance_concurrency(&self) -> u32 {
         let usual = match self.mode {
-            Mode::Event => 1,
+            Mode::Event | Mode::Static => 1,
             Mode::Web => WEB_CONCURRENCY,
         };
         self.concurrency.unwrap_or(usual)

@@ -5,6 +5,7 @@
 
 pub mod alias;
 pub mod artefact;
+pub mod canary;
 pub mod cloud_event;
 pub mod code;
 pub mod config;
@@ -24,6 +25,7 @@ pub mod pattern;
 pub mod permission;
 pub mod provisioned;
 pub mod reference;
+pub mod route;
 pub mod runtime;
 pub mod schedule;
 pub mod trigger;
@@ -47,5 +49,6 @@ pub use pattern::Pattern;
 pub use permission::Permission;
 pub use provisioned::Provisioned;
 pub use reference::{FunctionRef, Qualifier};
+pub use route::{ApiKey, Route, RouteSpec};
 pub use trigger::Trigger;
 pub use version::{Version, VersionNumber};

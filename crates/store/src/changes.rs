@@ -21,6 +21,14 @@ pub(crate) fn record_trigger(connection: &Connection, tenant: &AccountId, id: &s
     Ok(())
 }
 
+/// The same for a route, or a key that callers of routes send.
+pub(crate) fn record_route(connection: &Connection, tenant: &AccountId, name: &str) -> Result<()> {
+    connection
+        .prepare_cached("INSERT INTO changes (tenant, kind, id) VALUES ($1, 'route', $2)")?
+        .execute(params![tenant.as_str(), name])?;
+    Ok(())
+}
+
 /// Number of the last change (0 in an empty store).
 pub(crate) fn last(connection: &Connection) -> Result<i64> {
     Ok(connection

@@ -215,6 +215,18 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// No such route.
+    #[error("route {0} does not exist; `flint route list` shows what there is")]
+    RouteNotFound(String),
+    /// Another route has the same requests.
+    #[error("route {0} has the same host, path and methods; change or delete it first")]
+    RouteTaken(String),
+    /// No such key.
+    #[error("API key {0} does not exist; `flint key list` shows what there is")]
+    ApiKeyNotFound(String),
+    /// A key of that name is there.
+    #[error("API key {0} exists already; delete it first, or choose another name")]
+    ApiKeyExists(String),
     /// A stored package is not what was uploaded.
     #[error("package {sha256} is damaged: {reason}; upload it again")]
     PackageDamaged {
@@ -265,6 +277,8 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::FunctionNotFound(_)
+            | Self::RouteNotFound(_)
+            | Self::ApiKeyNotFound(_)
             | Self::VersionNotFound(_)
             | Self::AliasNotFound(_)
             | Self::ImageNotFound(_)
@@ -279,6 +293,8 @@ impl Error {
             | Self::ArtefactNotFound { .. } => Code::NotFound,
             Self::FunctionExists(_)
             | Self::MappingExists { .. }
+            | Self::RouteTaken(_)
+            | Self::ApiKeyExists(_)
             | Self::StatementExists(_)
             | Self::UrlExists(_)
             | Self::ArtefactInUse { .. }

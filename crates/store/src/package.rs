@@ -5,6 +5,7 @@
 
 mod bytecode;
 mod layers;
+mod listing;
 pub(crate) mod manifest;
 pub(crate) mod sweep;
 pub(crate) mod unpack;
@@ -24,6 +25,7 @@ use crate::{Error, Result};
 
 pub use bytecode::Bytecode;
 pub(crate) use layers::merged_name;
+pub use listing::PackageFile;
 pub use unpack::Caps;
 
 /// What is to stay in a sweep: names of zips with their trees, and of merged layers.

@@ -113,6 +113,15 @@ CREATE TABLE function_policies (
     tenant TEXT NOT NULL, function_id TEXT NOT NULL, qualifier TEXT NOT NULL, document TEXT NOT NULL,
     PRIMARY KEY (tenant, function_id, qualifier),
     FOREIGN KEY (tenant, function_id) REFERENCES functions (tenant, id) ON DELETE CASCADE);
+", "
+CREATE TABLE routes (
+    tenant TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL, created_ms INTEGER NOT NULL,
+    modified_ms INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name));
+CREATE TABLE api_keys (
+    tenant TEXT NOT NULL, name TEXT NOT NULL, hash TEXT NOT NULL, created_ms INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name));
+CREATE UNIQUE INDEX api_keys_by_hash ON api_keys (hash);
 "];
 
 /// The oldest schema whose release can still work with what this one leaves behind (decision 002). Raised only by a step

@@ -47,6 +47,7 @@ fn config(description: &str) -> VersionConfig {
         rate_limit: None,
         downstreams: Vec::new(),
         image: None,
+        fallback: None,
     }
 }
 

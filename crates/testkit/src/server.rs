@@ -21,6 +21,7 @@ pub struct Server {
     user: Option<u32>,
     child: Child,
     address: String,
+    tls: Option<String>,
 }
 
 impl Server {
@@ -43,7 +44,7 @@ impl Server {
 
     fn start_in(binary: PathBuf, folder: TempDir, user: Option<u32>, arguments: &[&str]) -> Result<Self> {
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-        let (child, address) = spawn(&binary, folder.path(), user, &arguments, &[])?;
+        let (child, address, tls) = spawn(&binary, folder.path(), user, &arguments, &[])?;
         Ok(Self {
             binary,
             arguments,
@@ -51,12 +52,18 @@ impl Server {
             user,
             child,
             address,
+            tls,
         })
     }
 
     /// `HOST:PORT`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// `HOST:PORT` of the port that speaks TLS, when there is one.
+    pub fn tls_address(&self) -> Option<&str> {
+        self.tls.as_deref()
     }
 
     /// Process id.
@@ -109,9 +116,10 @@ impl Server {
     /// The same with further environment variables.
     pub fn restart_with(&mut self, environment: &[(&str, &str)]) -> Result<()> {
         let folder = self.folder.path();
-        let (child, address) = spawn(&self.binary, folder, self.user, &self.arguments, environment)?;
+        let (child, address, tls) = spawn(&self.binary, folder, self.user, &self.arguments, environment)?;
         self.child = child;
         self.address = address;
+        self.tls = tls;
         Ok(())
     }
 
@@ -162,13 +170,16 @@ pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(5));
 }
 
+/// The process, where it listens, and where with TLS.
+type Spawned = (Child, String, Option<String>);
+
 fn spawn(
     binary: &Path,
     data_dir: &Path,
     user: Option<u32>,
     arguments: &[String],
     environment: &[(&str, &str)],
-) -> Result<(Child, String)> {
+) -> Result<Spawned> {
     let log = std::fs::File::options()
         .create(true)
         .append(true)
@@ -195,12 +206,17 @@ fn spawn(
         .with_context(|| format!("cannot start {}", binary.display()))?;
     let output = child.stdout.take().context("no output")?;
     let mut lines = BufReader::new(output).lines();
+    let (mut address, mut tls) = (None, None);
     for line in lines.by_ref() {
-        if let Some((_, address)) = line?.split_once("listens on http://") {
-            let address = address.to_owned();
+        let line = line?;
+        if let Some((_, plain)) = line.split_once("listens on http://") {
+            address = Some(plain.to_owned());
+        } else if let Some((_, secure)) = line.split_once("https://") {
+            tls = Some(secure.to_owned());
+        } else if let Some(address) = address.take() {
             // What it prints later must not block it.
             std::thread::spawn(move || lines.for_each(drop));
-            return Ok((child, address));
+            return Ok((child, address, tls));
         }
     }
     let _ = child.wait();

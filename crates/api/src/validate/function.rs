@@ -12,7 +12,7 @@ const SNAP_START: &[&str] = &["PublishedVersions", "None"];
 const PACKAGE_TYPE: &[&str] = &["Zip", "Image"];
 /// Flint's own; `default` takes a choice back.
 const NETWORKS: &[&str] = &["none", "egress", "host", "default"];
-const MODES: &[&str] = &["event", "web"];
+const MODES: &[&str] = &["event", "web", "static"];
 const TRACING: &[&str] = &["Active", "PassThrough"];
 const LOG_FORMAT: &[&str] = &["JSON", "Text"];
 const APPLICATION_LEVEL: &[&str] = &["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
@@ -64,6 +64,15 @@ pub fn configuration(problems: &mut Problems, members: &Configuration) {
     problems.range("ephemeralStorage.size", size, min, max);
     problems.one_of("flintNetwork", members.flint_network.as_deref(), NETWORKS);
     problems.one_of("flintMode", members.flint_mode.as_deref(), MODES);
+    if let Some(file) = &members.flint_fallback {
+        let inside = file.split('/').all(|part| !matches!(part, "." | ".." | ""));
+        problems.pattern(
+            "flintFallback",
+            file,
+            file.is_empty() || inside,
+            "a path within the package",
+        );
+    }
     problems.range("flintConcurrency", members.flint_concurrency, 0, 1_000);
     problems.range("flintMinWarm", members.flint_min_warm, 0, 1_000);
     problems.range("flintRateLimit", members.flint_rate_limit, 0, 1_000_000);

@@ -61,6 +61,12 @@ pub(crate) struct Args {
     /// Environment variable; may be given several times.
     #[arg(long, value_name = "NAME=VALUE")]
     env: Vec<String>,
+    /// How it takes its work: event, web or static.
+    #[arg(long, value_parser = project::mode)]
+    mode: Option<String>,
+    /// Of a static site: the file that pages without a file get, such as index.html.
+    #[arg(long, value_name = "FILE")]
+    fallback: Option<String>,
     /// Network: none, egress or host; default for the server's own choice.
     #[arg(long, value_parser = project::network)]
     network: Option<String>,
@@ -76,6 +82,39 @@ pub(crate) struct Args {
     /// Change $LATEST only: no version, no alias.
     #[arg(long)]
     no_publish: bool,
+}
+
+/// What `flint site deploy` says; everything else is nothing to a site.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) place: PathBuf,
+    pub(crate) name: Option<String>,
+    pub(crate) fallback: Option<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) alias: Option<String>,
+    pub(crate) dry_run: bool,
+}
+
+impl From<Site> for Args {
+    fn from(site: Site) -> Self {
+        Self {
+            place: site.place,
+            name: site.name,
+            fallback: site.fallback,
+            message: site.message,
+            alias: site.alias,
+            dry_run: site.dry_run,
+            mode: Some("static".to_owned()),
+            image: None,
+            runtime: None,
+            handler: None,
+            memory: None,
+            timeout: None,
+            env: Vec::new(),
+            network: None,
+            no_publish: false,
+        }
+    }
 }
 
 /// What is to be there afterwards.
@@ -102,6 +141,9 @@ pub(crate) enum Code {
 pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exit> {
     let (dry_run, publish) = (args.dry_run, !args.no_publish);
     let (mut project, folder) = read_project(&args)?;
+    // Before anything is guessed: a site has no runtime to be found out.
+    project.mode = args.mode.clone().or(project.mode);
+    project.fallback = args.fallback.clone().or(project.fallback);
     build(&project, &folder, terminal)?;
     let image = args.image.clone().or(project.image.take());
     let (code, sha256) = match image {
@@ -137,7 +179,10 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
         sha256,
     };
     let changes = change::between(current.as_ref(), &wanted);
-    let mut report = report::Report::new(&wanted, current.is_some(), changes, server.endpoint());
+    let mode = wanted.project.mode.as_deref();
+    let mode = mode.or(current.as_ref().and_then(|is| is.flint_mode.as_deref()));
+    let mode = mode.unwrap_or("event").to_owned();
+    let mut report = report::Report::new(&wanted, current.is_some(), changes, server.endpoint(), &mode);
     if dry_run {
         report.dry_run = true;
         return report.show(terminal).map(|()| Exit::Good);

@@ -4,10 +4,8 @@
 //! for, it is judged as far as the head allows, (4) the body is read, (5) the signature is checked, (6) the function is called.
 //! A web function's requests stream: they have no step 4.
 
-use std::net::SocketAddr;
-
 use flint_auth::{Accepts, Body, Error as AuthError, Request as AuthRequest};
-use flint_gateway::{Answer, UrlCaller, UrlRoute, WebAnswer, forbidden, plain};
+use flint_gateway::{Answer, Origin, UrlCaller, UrlRoute, WebAnswer, forbidden, plain};
 use flint_model::limits;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -18,17 +16,17 @@ use super::{Doors, refuse};
 impl Doors {
     pub(super) async fn url(
         &self,
-        peer: SocketAddr,
+        origin: &Origin,
         route: UrlRoute,
         request: Request<Incoming>,
     ) -> WebAnswer {
-        let answered = self.try_url(peer, route, request).await;
+        let answered = self.try_url(origin, route, request).await;
         answered.unwrap_or_else(plain)
     }
 
     async fn try_url(
         &self,
-        peer: SocketAddr,
+        origin: &Origin,
         route: UrlRoute,
         request: Request<Incoming>,
     ) -> Result<WebAnswer, Answer> {
@@ -49,17 +47,17 @@ impl Doors {
                     .authenticate(&view, Body::Unread, Accepts::SIGV4, now);
                 proof.map_err(|error| unproven(&error))?.name
             } else {
-                UrlCaller::Anybody(peer.ip()).name()
+                UrlCaller::Anybody(origin.client).name()
             };
             let who = self.named(who);
             let request = Request::from_parts(parts.clone(), body);
-            let mut answer = self.gateway.web(&who, target, Some(peer), request).await;
+            let mut answer = self.gateway.web(&who, target, origin, request).await;
             found.decorate(&parts.headers, answer.headers_mut());
             return Ok(answer);
         }
         let held = self.hold(body, limits::REQUEST_PAYLOAD).await;
         let (_room, body) = held.map_err(Unread::answer)?;
-        let source = peer.ip();
+        let source = origin.client;
         let caller = if signed {
             let proof = self
                 .authenticator
@@ -69,6 +67,9 @@ impl Doors {
         } else {
             UrlCaller::Anybody(source)
         };
+        // What the client wrote of where it comes from counts no more than that: its signature was checked with it.
+        let mut parts = parts.clone();
+        origin.stamp(&mut parts.headers);
         Ok(self.gateway.call_url(&found, &caller, &parts, &body).await)
     }
 }

@@ -45,7 +45,7 @@ impl WebBody {
         Self(Kind::Whole(boxed(body)))
     }
 
-    /// A body that comes part by part.
+    /// A body of any other kind.
     pub(crate) fn of<B>(body: B) -> Self
     where
         B: Body<Data = Bytes, Error = BodyError> + Send + 'static,

@@ -121,6 +121,7 @@ fn members(project: &Project) -> Configuration {
         }),
         flint_network: project.network.clone(),
         flint_mode: project.mode.clone(),
+        flint_fallback: project.fallback.clone(),
         flint_concurrency: project.concurrency,
         flint_min_warm: project.min_warm,
         flint_rate_limit: project.rate_limit,

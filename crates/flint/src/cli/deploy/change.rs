@@ -58,6 +58,11 @@ pub(crate) fn between(current: Option<&FunctionConfiguration>, wanted: &Wanted) 
     compare("network", network, project.network.clone());
     let mode = old(|is| Some(is.flint_mode.clone().unwrap_or_else(|| "event".to_owned())));
     compare("mode", mode, project.mode.clone());
+    compare(
+        "fallback",
+        old(|is| is.flint_fallback.clone()),
+        project.fallback.clone(),
+    );
     for (what, was, is) in numbers(project) {
         compare(what, old(was), is);
     }

@@ -21,6 +21,9 @@ pub(crate) fn complete(
     server: &Server,
     place: &Path,
 ) -> Result<()> {
+    if project.mode.as_deref() == Some("static") {
+        return Ok(());
+    }
     let provided = project
         .runtime
         .as_deref()
@@ -84,6 +87,9 @@ pub(crate) fn switch(
     server: &Server,
     current: &FunctionConfiguration,
 ) {
+    if current.runtime.is_none() {
+        return;
+    }
     let deployed = RuntimeId::new(current.runtime.as_deref().unwrap_or_default());
     let Some(family) = deployed.family().filter(|_| project.runtime.is_none()) else {
         return;

@@ -27,8 +27,10 @@ pub(crate) struct Project {
     pub(crate) timeout: Option<i64>,
     pub(crate) environment: Option<BTreeMap<String, String>>,
     pub(crate) network: Option<String>,
-    /// `event` or `web`.
+    /// `event`, `web` or `static`.
     pub(crate) mode: Option<String>,
+    /// Of a static site: the file that pages without a file get.
+    pub(crate) fallback: Option<String>,
     /// Calls that one instance runs at once.
     pub(crate) concurrency: Option<i64>,
     /// Instances kept ready.
@@ -75,7 +77,11 @@ pub(crate) const MEMBERS: &[(&str, &str)] = &[
     ),
     (
         "mode",
-        "event (a handler is called) or web (an HTTP server that listens on $PORT)",
+        "event (a handler is called), web (an HTTP server that listens on $PORT) or static (a web site: files, no code)",
+    ),
+    (
+        "fallback",
+        "of a static site: the file that pages without a file get, such as index.html",
     ),
     (
         "concurrency",
@@ -153,6 +159,12 @@ impl Project {
             let line = text_of.lines().position(|line| line.starts_with("image"));
             problems.push((line.map_or(0, |at| at + 1), text.to_owned()));
         }
+        let is_static = project.mode.as_deref() == Some("static");
+        if is_static && (project.runtime.is_some() || project.handler.is_some() || project.image.is_some()) {
+            let text = "mode: nothing of a static site runs; leave runtime, handler and image out";
+            let line = text_of.lines().position(|line| line.starts_with("mode"));
+            problems.push((line.map_or(0, |at| at + 1), text.to_owned()));
+        }
         problems.sort();
         match problems.is_empty() {
             true => Ok(project),
@@ -175,6 +187,7 @@ impl Project {
             "environment" => self.environment = Some(environment(value)?),
             "network" => self.network = Some(network(&text(value)?)?),
             "mode" => self.mode = Some(mode(&text(value)?)?),
+            "fallback" => self.fallback = Some(text(value)?),
             "concurrency" => self.concurrency = Some(count(&scalar(value)?)?),
             "rate_limit" => self.rate_limit = Some(rate(&scalar(value)?)?),
             "downstreams" => self.downstreams = Some(names(value)?),
@@ -256,8 +269,8 @@ pub(crate) fn timeout(text: &str) -> std::result::Result<i64, String> {
 /// How a function takes its work.
 pub(crate) fn mode(text: &str) -> std::result::Result<String, String> {
     match text {
-        "event" | "web" => Ok(text.to_owned()),
-        _ => Err("write event or web".to_owned()),
+        "event" | "web" | "static" => Ok(text.to_owned()),
+        _ => Err("write event, web or static".to_owned()),
     }
 }
 

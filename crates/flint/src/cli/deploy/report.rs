@@ -26,18 +26,32 @@ pub(crate) struct Report {
     previous_version: Option<String>,
     /// What to write for `flint invoke`.
     target: String,
-    /// The Invoke API's address.
+    /// The Invoke API's address, or the one for HTTP requests.
     url: String,
     /// The alias's own address, when the project wants one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) function_url: Option<String>,
+    /// It takes HTTP requests, not events.
+    #[serde(skip)]
+    http: Option<String>,
 }
 
 impl Report {
-    pub(crate) fn new(wanted: &Wanted, existed: bool, changes: Vec<Change>, endpoint: &str) -> Self {
+    pub(crate) fn new(
+        wanted: &Wanted,
+        existed: bool,
+        changes: Vec<Change>,
+        endpoint: &str,
+        mode: &str,
+    ) -> Self {
         let name = wanted.name.clone();
+        let http = matches!(mode, "web" | "static").then(|| endpoint.to_owned());
         Self {
-            url: format!("{endpoint}/2015-03-31/functions/{}/invocations", encode(&name)),
+            url: match &http {
+                Some(endpoint) => format!("{endpoint}/web/{}/", encode(&name)),
+                None => format!("{endpoint}/2015-03-31/functions/{}/invocations", encode(&name)),
+            },
+            http,
             target: name.clone(),
             name,
             existed,
@@ -53,7 +67,10 @@ impl Report {
     /// Adds what was published.
     pub(crate) fn published(&mut self, version: String, alias: String, before: Option<String>) {
         self.target = format!("{}:{alias}", self.name);
-        self.url.push_str(&format!("?Qualifier={}", encode(&alias)));
+        match &self.http {
+            Some(endpoint) => self.url = format!("{endpoint}/web/{}:{}/", encode(&self.name), encode(&alias)),
+            None => self.url.push_str(&format!("?Qualifier={}", encode(&alias))),
+        }
         (self.version, self.alias, self.previous_version) = (Some(version), Some(alias), before);
     }
 
@@ -93,7 +110,9 @@ impl Report {
             lines.push(terminal.text(moved));
         }
         if !self.dry_run {
-            lines.push(terminal.text(Message::ShowCall.with("target", &self.target)));
+            if self.http.is_none() {
+                lines.push(terminal.text(Message::ShowCall.with("target", &self.target)));
+            }
             lines.push(terminal.text(Message::ShowUrl.with("url", &self.url)));
             let open = self.function_url.as_ref();
             lines.extend(open.map(|url| terminal.text(Message::ShowFunctionUrl.with("url", url))));
