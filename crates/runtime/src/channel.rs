@@ -334,3 +334,106 @@ fn check_hello(frame: &Frame) -> Result<(), String> {
         Err(error) => Err(format!("HELLO cannot be read: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+    use crate::stream::{WINDOW, stream};
+
+    const HEADER: InvokeHeader<'_> = InvokeHeader {
+        request_id: "r",
+        deadline_ms: 0,
+        remaining_ms: 1,
+        arn: "",
+        client_context: None,
+        trace_id: None,
+        window: Some(WINDOW),
+    };
+
+    /// A channel whose call may be streamed, with the runtime's end of its socket.
+    async fn called(sink: Option<Sink>) -> (Channel, UnixStream) {
+        let (mut channel, theirs) = Channel::pair().unwrap();
+        let theirs = std::os::unix::net::UnixStream::from(theirs);
+        theirs.set_nonblocking(true).unwrap();
+        channel.call(&HEADER, b"{}", sink).await.unwrap();
+        (channel, UnixStream::from_std(theirs).unwrap())
+    }
+
+    fn wire(frames: &[(Kind, u8, &[u8])]) -> BytesMut {
+        let mut wire = BytesMut::new();
+        for (kind, flags, body) in frames {
+            frame::put(&mut wire, *kind, *flags, 1, body);
+        }
+        wire
+    }
+
+    #[tokio::test]
+    async fn pieces_are_handed_on_and_a_dropped_wait_loses_none() {
+        let (sink, mut pieces) = stream();
+        let (mut channel, mut theirs) = called(Some(sink)).await;
+        let head = br#"{"content_type":"text/html"}"#;
+        let sent = wire(&[
+            (Kind::Head, 0, head),
+            (Kind::Data, 0, b"one"),
+            (Kind::Data, 0, b""),
+            (Kind::Data, 0, b"two"),
+        ]);
+        // Byte by byte, each with a wait that is given up.
+        for byte in sent {
+            theirs.write_all(&[byte]).await.unwrap();
+            let waited = tokio::time::timeout(std::time::Duration::from_millis(1), channel.hear_answer());
+            assert!(waited.await.is_err());
+        }
+        theirs
+            .write_all(&wire(&[(Kind::Data, frame::END, b"")]))
+            .await
+            .unwrap();
+        assert!(matches!(channel.hear_answer().await, Heard::Streamed));
+        channel.end_stream();
+        let mut got = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            got.push(piece);
+        }
+        let data = |text: &'static str| Piece::Data(Bytes::from_static(text.as_bytes()));
+        assert_eq!(got, [Piece::Head("text/html".into()), data("one"), data("two")]);
+    }
+
+    #[tokio::test]
+    async fn more_than_the_credit_is_a_breach_and_credit_comes_back() {
+        let (sink, pieces) = stream();
+        let (mut channel, mut theirs) = called(Some(sink)).await;
+        let half = vec![b'x'; (WINDOW / 2) as usize];
+        theirs
+            .write_all(&wire(&[(Kind::Head, 0, b"{}"), (Kind::Data, 0, &half)]))
+            .await
+            .unwrap();
+        // Nobody reads any more: it is thrown away, and the runtime is let go on.
+        drop(pieces);
+        let wait = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(wait, channel.hear_answer()).await.is_err());
+        let mut told = vec![0; 4096];
+        let mut read = 0;
+        let credit = wire(&[(Kind::Credit, 0, &(WINDOW / 2).to_be_bytes())]);
+        while !told[..read].ends_with(&credit) {
+            read += theirs.read(&mut told[read..]).await.unwrap();
+        }
+        let over = vec![b'x'; WINDOW as usize + 1];
+        let sent = wire(&[(Kind::Data, 0, &over)]);
+        tokio::spawn(async move { theirs.write_all(&sent).await });
+        assert!(matches!(channel.hear_answer().await, Heard::Violation(reason) if reason.contains("credit")));
+    }
+
+    #[tokio::test]
+    async fn without_a_sink_a_streamed_answer_is_gathered() {
+        let (mut channel, mut theirs) = called(None).await;
+        let sent = wire(&[
+            (Kind::Head, 0, b"{}"),
+            (Kind::Data, 0, b"a"),
+            (Kind::Data, frame::END, b"b"),
+        ]);
+        theirs.write_all(&sent).await.unwrap();
+        assert!(matches!(channel.hear_answer().await, Heard::Answer(bytes) if bytes == "ab"));
+    }
+}

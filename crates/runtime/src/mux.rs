@@ -371,4 +371,55 @@ mod tests {
         theirs.write_all(&wire).await.unwrap();
         assert!(matches!(call.reply().await.heard, Heard::Violation(_)));
     }
+
+    #[tokio::test]
+    async fn a_stream_whose_reader_is_slow_holds_up_no_other_call() {
+        let (ours, mut theirs) = tokio::net::UnixStream::pair().unwrap();
+        let mux = Mux::new(ours, BytesMut::new(), 8);
+        let (sink, mut pieces) = crate::stream::stream();
+        let mut slow = mux.call(&header("a"), b"1", Some(sink)).await;
+        let mut other = mux.call(&header("b"), b"2", None).await;
+        let mut wire = BytesMut::new();
+        frame::put(&mut wire, Kind::Head, 0, slow.stream, b"{}");
+        for _ in 0..100 {
+            frame::put(&mut wire, Kind::Data, 0, slow.stream, &[b'x'; 1000]);
+        }
+        frame::put(&mut wire, Kind::Data, frame::END, other.stream, b"quick");
+        frame::put(&mut wire, Kind::Data, frame::END, slow.stream, b"end");
+        theirs.write_all(&wire).await.unwrap();
+        // Nobody has read a piece yet.
+        assert!(matches!(other.reply().await.heard, Heard::Answer(ref bytes) if bytes == "quick"));
+        let reading = async {
+            let mut bytes = Vec::new();
+            while let Some(piece) = pieces.recv().await {
+                if let Piece::Data(more) = piece {
+                    bytes.extend(more);
+                }
+                if bytes.ends_with(b"end") {
+                    break;
+                }
+            }
+            bytes.len()
+        };
+        let (said, length) = tokio::join!(slow.reply(), reading);
+        assert!(matches!(said.heard, Heard::Streamed));
+        assert_eq!(length, 100_003);
+    }
+
+    #[tokio::test]
+    async fn a_stream_beyond_its_credit_ends_the_instance() {
+        let (ours, mut theirs) = tokio::net::UnixStream::pair().unwrap();
+        let mux = Mux::new(ours, BytesMut::new(), 8);
+        let (sink, _pieces) = crate::stream::stream();
+        let mut call = mux.call(&header("a"), b"1", Some(sink)).await;
+        let mut wire = BytesMut::new();
+        frame::put(&mut wire, Kind::Head, 0, call.stream, b"{}");
+        let over = vec![b'x'; crate::stream::WINDOW as usize + 1];
+        frame::put(&mut wire, Kind::Data, 0, call.stream, &over);
+        tokio::spawn(async move {
+            let _ = theirs.write_all(&wire).await;
+            theirs
+        });
+        assert!(matches!(call.reply().await.heard, Heard::Violation(_)));
+    }
 }

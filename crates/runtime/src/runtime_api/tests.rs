@@ -133,6 +133,82 @@ async fn an_init_error_counts_only_before_the_first_next() {
     assert!(late.starts_with("HTTP/1.1 403"), "{late}");
 }
 
+/// A streamed answer as a request, in chunks, with trailers.
+fn streamed(id: &str, chunks: &[&str], trailers: &str) -> Vec<u8> {
+    let mut text = format!(
+        "POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         transfer-encoding: chunked\r\ncontent-type: text/html\r\n\
+         lambda-runtime-function-response-mode: streaming\r\n\
+         trailer: lambda-runtime-function-error-type, lambda-runtime-function-error-body\r\n\r\n"
+    );
+    for chunk in chunks {
+        text += &format!("{:x}\r\n{chunk}\r\n", chunk.len());
+    }
+    text += &format!("0\r\n{trailers}\r\n");
+    text.into_bytes()
+}
+
+#[tokio::test]
+async fn an_answer_is_handed_on_while_it_comes_and_its_trailers_tell_of_its_end() {
+    use crate::stream::{Piece, stream};
+    let next = request("GET", "/2018-06-01/runtime/invocation/next", "");
+    let trailers = "lambda-runtime-function-error-type: Mine\r\nlambda-runtime-function-error-body: e30=\r\n";
+    for (sink, trailers, good) in [
+        (true, "", true),
+        (true, trailers, false),
+        (false, "", true),
+        (false, trailers, false),
+    ] {
+        let (mut api, address) = ready().await;
+        let (into, mut pieces) = stream();
+        api.call(NextCall {
+            sink: sink.then_some(into),
+            ..call("a")
+        });
+        send(address, &next).await;
+        let answer = send(address, &streamed("a", &["one", "two"], trailers)).await;
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+        let again = send(address, &streamed("a", &["more"], "")).await;
+        assert!(again.starts_with("HTTP/1.1 400"), "answered already: {again}");
+        match (api.hear_answer().await, sink, good) {
+            (Heard::Streamed, true, true) => {}
+            (Heard::Answer(body), false, true) => assert_eq!(body, "onetwo"),
+            (Heard::Error(document), _, false) => assert_eq!(document, "{}"),
+            (other, ..) => panic!("{other:?}"),
+        }
+        api.end_stream();
+        if sink {
+            assert_eq!(pieces.recv().await, Some(Piece::Head("text/html".into())));
+            let mut bytes = Vec::new();
+            while let Some(Piece::Data(more)) = pieces.recv().await {
+                bytes.extend(more);
+            }
+            assert_eq!(bytes, b"onetwo");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_half_way_has_no_second_try() {
+    let (mut api, address) = ready().await;
+    let (into, _pieces) = crate::stream::stream();
+    api.call(NextCall {
+        sink: Some(into),
+        ..call("a")
+    });
+    send(
+        address,
+        &request("GET", "/2018-06-01/runtime/invocation/next", ""),
+    )
+    .await;
+    let mut cut = streamed("a", &["one"], "");
+    cut.truncate(cut.len() - 5);
+    exchange(address, &cut, true).await;
+    assert!(matches!(api.hear_answer().await, Heard::Violation(_)));
+    let again = send(address, &post("invocation/a/response", "1")).await;
+    assert!(again.starts_with("HTTP/1.1 400"), "{again}");
+}
+
 /// Cases of a property: few here, many in `make soak`.
 fn cases(few: u32) -> u32 {
     std::env::var("PROPTEST_CASES")
