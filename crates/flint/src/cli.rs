@@ -15,6 +15,7 @@ mod layer;
 mod log;
 mod provisioned;
 mod reference;
+mod route;
 mod runtime;
 mod serve;
 mod server;
@@ -100,6 +101,12 @@ enum Verb {
     /// Dead letters: events that were given up.
     #[command(name = "dlq", subcommand)]
     DeadLetter(dead_letter::Verb),
+    /// Routes: which HTTP requests go to which function.
+    #[command(subcommand)]
+    Route(route::Verb),
+    /// Keys that callers of routes send.
+    #[command(subcommand)]
+    Key(route::KeyVerb),
     /// Static sites: files served without code.
     #[command(subcommand)]
     Site(site::Verb),
@@ -160,6 +167,8 @@ fn dispatch(cli: Cli, terminal: Terminal) -> Result<Exit> {
         Verb::Artefact(verb) => artefact::run(verb, &Server::find(at)?, terminal),
         Verb::Trigger(verb) => trigger::run(verb, &Server::find(at)?, terminal),
         Verb::DeadLetter(verb) => dead_letter::run(verb, &Server::find(at)?, terminal),
+        Verb::Route(verb) => route::run(verb, &Server::find(at)?, terminal),
+        Verb::Key(verb) => route::keys(verb, &Server::find(at)?, terminal),
         Verb::Site(verb) => site::run(verb, &Server::find(at)?, terminal),
         Verb::Logs(args) => log::run(&args, &Server::find(at)?, terminal),
         Verb::Runtime(verb) => runtime::run(verb, &Server::find(at)?, terminal),

@@ -285,6 +285,8 @@ fn gateway_config(settings: &Settings) -> flint_gateway::Config {
         region: settings.region.clone(),
         url_domain: url_domain.split(':').next().unwrap_or_default().to_owned(),
         longest_call: std::time::Duration::from_secs(longest),
+        upgraded_idle: settings.listen.upgraded_idle,
+        upgraded_total: settings.listen.upgraded_total,
     }
 }
 

@@ -11,4 +11,8 @@ pub struct Config {
     pub url_domain: String,
     /// Deadline of a synchronous call that brings none: Lambda's longest time-out and a minute for the start.
     pub longest_call: Duration,
+    /// How long a WebSocket may be without anything in either direction.
+    pub upgraded_idle: Duration,
+    /// How long it may live.
+    pub upgraded_total: Duration,
 }

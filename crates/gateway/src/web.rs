@@ -150,13 +150,22 @@ impl Gateway {
                 Opened::Site(site) => return Ok(from_site(&site, target, &outgoing).await),
             };
             match self.exchange(session, outgoing, &line).await {
-                Exchanged::Answered(answered) => return Ok(deliver(*answered, upgrade, &line)),
+                Exchanged::Answered(answered) => {
+                    return Ok(deliver(*answered, upgrade, &line, self.upgraded()));
+                }
                 Exchanged::Failed(answer) => return Ok(answer),
                 Exchanged::Unsent(unsent) => outgoing = *unsent,
             }
         }
         let message = "the function's servers end before they accept a connection; see its log";
         Err(aws_error(Code::Sandbox, message, None))
+    }
+
+    fn upgraded(&self) -> upgrade::Limits {
+        upgrade::Limits {
+            idle: self.config.upgraded_idle,
+            total: self.config.upgraded_total,
+        }
     }
 
     async fn exchange(&self, session: Session, request: Request<Incoming>, line: &str) -> Exchanged {
@@ -217,7 +226,7 @@ struct Answered {
 }
 
 /// The answer as it goes out: streaming, or as the start of another protocol.
-fn deliver(answered: Answered, upgrade: Option<OnUpgrade>, line: &str) -> WebAnswer {
+fn deliver(answered: Answered, upgrade: Option<OnUpgrade>, line: &str, limits: upgrade::Limits) -> WebAnswer {
     let Answered {
         session,
         mut response,
@@ -229,7 +238,7 @@ fn deliver(answered: Answered, upgrade: Option<OnUpgrade>, line: &str) -> WebAns
         && let Some(client) = upgrade
     {
         let server = hyper::upgrade::on(&mut response);
-        tokio::spawn(upgrade::join(session, client, server, line));
+        tokio::spawn(upgrade::join(session, client, server, line, limits));
         return response.map(|_| WebBody::whole(Full::default()));
     }
     strip(response.headers_mut());

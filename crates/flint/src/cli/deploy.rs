@@ -13,6 +13,7 @@ mod package;
 pub(crate) mod project;
 mod report;
 mod resource;
+mod trigger;
 
 pub(crate) use apply::{pause, wait};
 pub(crate) use change::environment;
@@ -194,6 +195,9 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
         if let Some(url) = &wanted.project.url {
             let name = format!("{}:{}", wanted.name, wanted.alias);
             report.function_url = Some(super::url::set(server, &name, url)?);
+        }
+        if let Some(triggers) = &wanted.project.triggers {
+            report.routes = trigger::apply(server, &wanted.name, &wanted.alias, triggers)?;
         }
         report.published(version, wanted.alias, before);
     }

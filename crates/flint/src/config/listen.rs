@@ -72,6 +72,22 @@ pub(super) const TABLE: &[Row] = &[
         },
     ),
     Row(
+        "web.idle_s",
+        "Seconds that a WebSocket may be without anything in either direction (600)",
+        |s, v| {
+            s.listen.upgraded_idle = Duration::from_secs(number(v, 1)?);
+            Ok(())
+        },
+    ),
+    Row(
+        "web.total_s",
+        "Seconds that a WebSocket may live (7200)",
+        |s, v| {
+            s.listen.upgraded_total = Duration::from_secs(number(v, 1)?);
+            Ok(())
+        },
+    ),
+    Row(
         "tls.listen",
         "Address and port for HTTPS, beside the plain one ()",
         |s, v| {

@@ -35,6 +35,10 @@ pub(crate) struct Config {
     pub(crate) streams: u32,
     /// How long a connection of HTTP/2 may be without a request.
     pub(crate) idle: Duration,
+    /// How long a WebSocket may be without anything in either direction.
+    pub(crate) upgraded_idle: Duration,
+    /// How long one may live.
+    pub(crate) upgraded_total: Duration,
 }
 
 impl Default for Config {
@@ -48,6 +52,8 @@ impl Default for Config {
             connections: 4_096,
             streams: 128,
             idle: Duration::from_secs(120),
+            upgraded_idle: Duration::from_secs(600),
+            upgraded_total: Duration::from_secs(2 * 3_600),
         }
     }
 }

@@ -15,6 +15,7 @@ mod misbehaviour;
 mod ordinary;
 mod outcomes;
 mod provisioned;
+mod route_kinds;
 mod routes;
 mod shown;
 mod site;

@@ -7,13 +7,23 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Nothing for so long in either direction ends it; people's proxies do the same at 60 s, so servers send pings.
-const IDLE: Duration = Duration::from_secs(600);
-/// The longest life of one.
-const TOTAL: Duration = Duration::from_secs(2 * 3_600);
+/// How long an upgraded connection may live.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Without anything in either direction; people's proxies end such connections at 60 s, so servers send pings.
+    pub(super) idle: Duration,
+    /// Altogether.
+    pub(super) total: Duration,
+}
 
 /// Joins the two ends of an upgraded connection. It keeps its place in the instance while it lives.
-pub(super) async fn join(session: Session, client: OnUpgrade, server: OnUpgrade, line: String) {
+pub(super) async fn join(
+    session: Session,
+    client: OnUpgrade,
+    server: OnUpgrade,
+    line: String,
+    limits: Limits,
+) {
     let (Ok(client), Ok(server)) = (client.await, server.await) else {
         let line = format!("{line} (the upgrade broke off)");
         session.finish(Ended {
@@ -38,11 +48,11 @@ pub(super) async fn join(session: Session, client: OnUpgrade, server: OnUpgrade,
                     Ok(0) | Err(_) => return "the server closed it",
                     Ok(count) => if to_client.write_all(&down[..count]).await.is_err() { return "the caller closed it" },
                 },
-                () = tokio::time::sleep(IDLE) => return "it was idle for too long",
+                () = tokio::time::sleep(limits.idle) => return "it was idle for too long",
             }
         }
     };
-    let end = tokio::time::timeout(TOTAL, both)
+    let end = tokio::time::timeout(limits.total, both)
         .await
         .unwrap_or("its time was up");
     let _ = to_client.shutdown().await;

@@ -6,6 +6,7 @@ use std::path::Path;
 use flint_model::{Code, limits};
 use serde_json::Value;
 
+use super::trigger::HttpTrigger;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::language::Message;
 
@@ -43,6 +44,8 @@ pub(crate) struct Project {
     pub(crate) layers: Option<Vec<String>>,
     /// What is shown below `/mnt`, by its place; ARNs once they are completed.
     pub(crate) mounts: Option<BTreeMap<String, String>>,
+    /// HTTP routes to it.
+    pub(crate) triggers: Option<Vec<HttpTrigger>>,
     pub(crate) alias: Option<String>,
     /// The HTTP address of the alias.
     pub(crate) url: Option<crate::cli::url::Wanted>,
@@ -100,6 +103,10 @@ pub(crate) const MEMBERS: &[(&str, &str)] = &[
     (
         "mounts",
         "what is shown below /mnt: `/mnt/NAME: artefact:NAME:VERSION` or `/mnt/NAME: mount:NAME`",
+    ),
+    (
+        "triggers",
+        "HTTP routes to the alias, as `- http: {path: /orders/{id}, method: GET, auth: none}`; a deploy adds, changes and deletes them",
     ),
     ("alias", "the alias that a deploy moves (live)"),
     (
@@ -194,6 +201,7 @@ impl Project {
             "min_warm" => self.min_warm = Some(count(&scalar(value)?)?),
             "layers" => self.layers = Some(super::resource::layers(value)?),
             "mounts" => self.mounts = Some(super::resource::mounts(value)?),
+            "triggers" => self.triggers = Some(super::trigger::read(value)?),
             "alias" => self.alias = Some(text(value)?),
             "url" => self.url = Some(crate::cli::url::Wanted::parse(value)?),
             "build" => self.build = Some(text(value)?),

@@ -24,6 +24,9 @@ pub(crate) struct Report {
     /// Where the alias pointed before.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_version: Option<String>,
+    /// Routes that were changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) routes: Vec<String>,
     /// What to write for `flint invoke`.
     target: String,
     /// The Invoke API's address, or the one for HTTP requests.
@@ -61,6 +64,7 @@ impl Report {
             alias: None,
             previous_version: None,
             function_url: None,
+            routes: Vec::new(),
         }
     }
 
@@ -108,6 +112,9 @@ impl Report {
                     .with("new", version)
             };
             lines.push(terminal.text(moved));
+        }
+        for route in &self.routes {
+            lines.push(terminal.text(Message::ShowRoute.with("text", route)));
         }
         if !self.dry_run {
             if self.http.is_none() {

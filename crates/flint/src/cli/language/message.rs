@@ -57,6 +57,10 @@ messages! {
     AskRemoveRuntime: "remove the runtime {name}? Functions that use it stop working", "移除运行时 {name}？使用它的函数将无法运行";
     AskDeleteImage: "forget the image {name}?", "移除镜像 {name}？";
     AskDeleteLayer: "delete the layer version {what}?", "删除层版本 {what}？";
+    AskDeleteRoute: "delete the route {name}?", "删除路由 {name}？";
+    AskDeleteKey: "revoke the key of {name}?", "撤销 {name} 的密钥？";
+    KeyOnce: "keep the key: it is not shown again", "请保存密钥：之后不再显示";
+    ShowRoute: "route {text}", "路由 {text}";
     AskDeleteArtefact: "delete the artefact version {what}?", "删除制品版本 {what}？";
     AskDeleteTrigger: "delete the {kind} trigger {name}?", "删除 {kind} 触发器 {name}？";
     TriggerPaused: "{name} is paused", "{name} 已暂停";
