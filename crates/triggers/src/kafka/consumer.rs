@@ -63,8 +63,14 @@ pub(super) fn run(mapping: &Arc<Mapping>, runtime: &tokio::runtime::Handle, stop
         match connect(mapping, runtime) {
             Ok(consumer) => {
                 mapping.status.started();
-                consume(&consumer, stop);
-                break;
+                match consume(&consumer, stop) {
+                    Ended::Told => break,
+                    Ended::Broken(problem) => {
+                        tracing::warn!(trigger = mapping.id, problem, "the consumer is made anew");
+                        mapping.status.problem(&problem);
+                        refused = 0;
+                    }
+                }
             }
             Err(problem) => mapping.status.problem(&problem),
         }
@@ -123,9 +129,18 @@ fn group_settings(config: &mut ClientConfig, mapping: &Mapping) {
         .set("statistics.interval.ms", "5000");
 }
 
-fn consume(consumer: &BaseConsumer<Listener>, stop: &Receiver<()>) {
+/// Why consuming ended.
+enum Ended {
+    /// It was told to.
+    Told,
+    /// This consumer can do nothing any more: the group fenced it, as after a broker that forgot it.
+    Broken(String),
+}
+
+fn consume(consumer: &BaseConsumer<Listener>, stop: &Receiver<()>) -> Ended {
     let listener = Arc::clone(consumer.context());
     let mut looked = Instant::now();
+    let mut ended = Ended::Told;
     while stop.recv_timeout(Duration::ZERO) == Err(RecvTimeoutError::Timeout) {
         match consumer.poll(LOOK) {
             None => {}
@@ -136,10 +151,15 @@ fn consume(consumer: &BaseConsumer<Listener>, stop: &Receiver<()>) {
         if looked.elapsed() >= LOOK {
             listener.look_after(consumer);
             looked = Instant::now();
+            if let Some((_, problem)) = consumer.client().fatal_error() {
+                ended = Ended::Broken(format!("Kafka: {problem}"));
+                break;
+            }
         }
     }
     let ours: Vec<i32> = listener.slots().keys().copied().collect();
     listener.release(consumer, &ours);
+    ended
 }
 
 impl Listener {
