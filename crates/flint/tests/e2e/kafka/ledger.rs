@@ -162,7 +162,7 @@ fn nothing_is_lost_through_kills_restarts_and_rebalances() {
         }
         wait_for(&seen, seen.values().len() + findings.lost.len());
     };
-    report(&findings, done);
+    println!("{}", told(&findings, done, faults.records));
     assert_eq!(findings.lost, Vec::<String>::new(), "lost");
     assert_eq!(findings.disordered, Vec::<String>::new(), "out of order");
     assert_eq!(findings.invented, Vec::<String>::new(), "invented");
@@ -198,15 +198,19 @@ fn take_away(broker: &Broker, group: &str) {
     }
 }
 
-/// Writes what was found to the file that the long form names.
-fn report(findings: &Findings, (kills, restarts, rebalances): (usize, usize, usize)) {
-    if let Ok(path) = std::env::var("FLINT_KAFKA_LEDGER") {
-        let figures = json!({
-            "kafka_records": findings.acknowledged, "kafka_executed": findings.executed,
-            "kafka_lost": findings.lost.len(), "kafka_duplicated": findings.duplicated,
-            "kafka_disordered": findings.disordered.len(), "kafka_kills": kills,
-            "kafka_broker_restarts": restarts, "kafka_rebalances": rebalances,
-        });
-        std::fs::write(path, figures.to_string()).unwrap();
-    }
+/// What was found, as the long form reads it.
+fn told(
+    findings: &Findings,
+    (kills, restarts, rebalances): (usize, usize, usize),
+    attempted: usize,
+) -> String {
+    format!(
+        "kafka ledger: attempted {attempted}, acknowledged {}, executed {}, lost {}, duplicated {}, disordered {}; {kills} \
+         kills, {restarts} broker restarts, {rebalances} rebalances",
+        findings.acknowledged,
+        findings.executed,
+        findings.lost.len(),
+        findings.duplicated,
+        findings.disordered.len()
+    )
 }
