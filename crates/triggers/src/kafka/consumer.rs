@@ -6,7 +6,7 @@
 //! that has more waiting than its task can take is paused, and goes on when half of that is worked off.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -155,6 +155,10 @@ fn consume(consumer: &BaseConsumer<Listener>, stop: &Receiver<()>) -> Ended {
                 ended = Ended::Broken(format!("Kafka: {problem}"));
                 break;
             }
+            if listener.lost_a_task() {
+                ended = Ended::Broken("a partition's task has ended by a defect".to_owned());
+                break;
+            }
         }
     }
     let ours: Vec<i32> = listener.slots().keys().copied().collect();
@@ -185,6 +189,14 @@ impl Listener {
         if slots.values().all(|slot| slot.progress.is_at_the_end()) {
             self.mapping.deliverer.metrics().lag(0);
         }
+    }
+
+    /// A task that ended without being told to: its records would wait for ever.
+    fn lost_a_task(&self) -> bool {
+        let slots = self.slots();
+        slots
+            .values()
+            .any(|slot| slot.ended.try_recv() == Err(TryRecvError::Disconnected))
     }
 
     /// Commits what is done; pauses and resumes.

@@ -132,6 +132,15 @@ fn a_dead_letter_topic_gets_the_record_as_it_was_with_its_reason() {
             letters(&server).is_empty(),
             "it was delivered, so it is not kept as well"
         );
+        if !reports {
+            // Replay: the mended function is mapped to the dead-letter topic.
+            function(&lambda, &seen, "mended", &[("MENDED", "1")]);
+            let replay = map(&lambda, "mended", &broker.address(), &dead, &json!({}));
+            until("replayed", 30, || {
+                client.committed(&replay, &dead, 1).unwrap() == [Some(1)]
+            });
+            assert_eq!(seen.values().last().map(String::as_str), Some("poison 37"));
+        }
         if reports {
             // The function said which: one call, and one for those behind it.
             let calls = seen.calls().len();
