@@ -42,9 +42,9 @@ install_rust() {
   rust_is_new_enough || fail "Rust $need_rust or newer is needed; found $(rustc --version 2>/dev/null || echo none)"
 }
 
-# What the build needs, and what functions run on. Maven builds the Java bootstrap.
+# What the build needs, and what functions run on. Maven builds the Java bootstrap; librdkafka is compiled with OpenSSL.
 install_build_tools() {
-  apt_install ca-certificates curl gcc libc6-dev make
+  apt_install ca-certificates curl gcc libc6-dev libssl-dev make pkg-config
   command -v mvn >/dev/null 2>&1 || apt_install maven
   command -v javac >/dev/null 2>&1 || apt_install default-jdk-headless
   install_rust

@@ -55,6 +55,15 @@ read -r sent delivered < <(sed -nE 's/^.*webhook down and back: ([0-9]+) events,
 figures webhook-ledger "FLINT_WEBHOOKS=${FLINT_WEBHOOKS:-2000} make soak" \
   "$(figure webhook-events "$sent" events), $(figure webhook-delivered "$delivered" events)"
 
+say "Kafka: records through kills, restarts of the broker and rebalances"
+kafka_records="${FLINT_KAFKA_RECORDS:-200000}" kafka_kills="${FLINT_KAFKA_KILLS:-20}"
+FLINT_KAFKA_RECORDS=$kafka_records FLINT_KAFKA_KILLS=$kafka_kills FLINT_KAFKA_RESTARTS="${FLINT_KAFKA_RESTARTS:-10}" \
+  FLINT_KAFKA_REBALANCES="${FLINT_KAFKA_REBALANCES:-30}" e2e kafka::ledger::nothing_is_lost
+read -r acknowledged lost duplicated disordered kills_done restarts rebalances < <(sed -nE \
+  's/^.*kafka ledger: .* acknowledged ([0-9]+), executed [0-9]+, lost ([0-9]+), duplicated ([0-9]+), disordered ([0-9]+); ([0-9]+) kills, ([0-9]+) broker restarts, ([0-9]+) rebalances$/\1 \2 \3 \4 \5 \6 \7/p' "$log")
+figures kafka-ledger "FLINT_KAFKA_RECORDS=$kafka_records FLINT_KAFKA_KILLS=$kafka_kills make soak" \
+  "$(figure kafka-acknowledged "$acknowledged" records), $(figure kafka-lost "$lost" records), $(figure kafka-duplicated "$duplicated" records), $(figure kafka-disordered "$disordered" records), $(figure kafka-kills "$kills_done" kills), $(figure kafka-broker-restarts "$restarts" restarts), $(figure kafka-rebalances "$rebalances" rebalances)"
+
 say "probes, as root and as an ordinary user"
 cargo test --locked -p flint-sandbox --test sandbox -- --test-threads 1 --nocapture prob 2>&1 | tee "$log"
 cargo build --locked -p flint

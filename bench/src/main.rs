@@ -11,6 +11,8 @@ mod fairness;
 mod framed;
 mod host;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod load;
 mod report;
 mod sandbox;
@@ -69,6 +71,9 @@ enum Verb {
     Store(store::Args),
     /// Durable enqueues of events, against the same.
     Queue(store::Args),
+    /// Records of a topic worked off by a function, against a bare consumer.
+    #[cfg(feature = "kafka")]
+    Kafka(kafka::Args),
     /// `flint deploy` of 1 MiB until the new version answers.
     Deploy(deploy::Args),
     /// Start of a server with many functions until it answers, and its memory.
@@ -106,6 +111,8 @@ fn run(arguments: Arguments) -> Result<bool> {
         Verb::Sandbox(args) => sandbox::run(&args, &mut report)?,
         Verb::Store(args) => store::run(&args, &mut report)?,
         Verb::Queue(args) => store::run_queue(&args, &mut report)?,
+        #[cfg(feature = "kafka")]
+        Verb::Kafka(args) => kafka::run(&args, &binaries, &mut report)?,
         Verb::Deploy(args) => deploy::run(&args, &binaries, &mut report)?,
         Verb::Start(args) => start::run(&args, &binaries, &mut report)?,
     }

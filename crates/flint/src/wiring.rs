@@ -98,9 +98,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     // Before the announcement: whoever waits for that may look for the address at once.
     let endpoint = Endpoint::write(&settings.data_dir, address)?;
     announce(&settings, address, listener.tls_address(), launcher.report())?;
-    let mut triggers = settings.triggers.clone();
-    triggers.node = node(&settings.data_dir)?;
-    let triggers = Triggers::start(triggers, store.clone(), engine.clone());
+    let triggers = start_triggers(&settings, &store, &engine)?;
     let stop = listener
         .serve(doors, signalled(signals, launcher.clone()))
         .await?;
@@ -117,6 +115,14 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
     drop(endpoint);
     tracing::info!("stopped");
     Ok(())
+}
+
+fn start_triggers(settings: &Settings, store: &Store, engine: &Engine) -> Result<Triggers> {
+    let config = flint_triggers::Config {
+        node: node(&settings.data_dir)?,
+        ..settings.triggers.clone()
+    };
+    Ok(Triggers::start(config, store.clone(), engine.clone()))
 }
 
 /// Who this server is among those that share a store: the same after a restart, so that it goes on at once with what it

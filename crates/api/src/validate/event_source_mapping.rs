@@ -227,7 +227,10 @@ pub fn filters(request: &MappingRequest) -> Result<Option<Vec<String>>> {
     Ok(Some(patterns))
 }
 
-fn access(given: &[SourceAccess]) -> Result<(Vec<Access>, Vec<(String, String)>)> {
+/// Access configurations as they are used, and as they were given.
+type Accesses = (Vec<Access>, Vec<(String, String)>);
+
+fn access(given: &[SourceAccess]) -> Result<Accesses> {
     let (mut found, mut shown) = (Vec::new(), Vec::new());
     for one in given {
         let (kind, uri) = (

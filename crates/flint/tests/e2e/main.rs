@@ -7,6 +7,8 @@ mod concurrency;
 mod cycles;
 mod events;
 mod java;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod kills;
 mod life;
 mod listen;

@@ -6,7 +6,7 @@
 //! that has more waiting than its task can take is paused, and goes on when half of that is worked off.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -63,8 +63,14 @@ pub(super) fn run(mapping: &Arc<Mapping>, runtime: &tokio::runtime::Handle, stop
         match connect(mapping, runtime) {
             Ok(consumer) => {
                 mapping.status.started();
-                consume(&consumer, stop);
-                break;
+                match consume(&consumer, stop) {
+                    Ended::Told => break,
+                    Ended::Broken(problem) => {
+                        tracing::warn!(trigger = mapping.id, problem, "the consumer is made anew");
+                        mapping.status.problem(&problem);
+                        refused = 0;
+                    }
+                }
             }
             Err(problem) => mapping.status.problem(&problem),
         }
@@ -123,9 +129,18 @@ fn group_settings(config: &mut ClientConfig, mapping: &Mapping) {
         .set("statistics.interval.ms", "5000");
 }
 
-fn consume(consumer: &BaseConsumer<Listener>, stop: &Receiver<()>) {
+/// Why consuming ended.
+enum Ended {
+    /// It was told to.
+    Told,
+    /// This consumer can do nothing any more: the group fenced it, as after a broker that forgot it.
+    Broken(String),
+}
+
+fn consume(consumer: &BaseConsumer<Listener>, stop: &Receiver<()>) -> Ended {
     let listener = Arc::clone(consumer.context());
     let mut looked = Instant::now();
+    let mut ended = Ended::Told;
     while stop.recv_timeout(Duration::ZERO) == Err(RecvTimeoutError::Timeout) {
         match consumer.poll(LOOK) {
             None => {}
@@ -136,10 +151,19 @@ fn consume(consumer: &BaseConsumer<Listener>, stop: &Receiver<()>) {
         if looked.elapsed() >= LOOK {
             listener.look_after(consumer);
             looked = Instant::now();
+            if let Some((_, problem)) = consumer.client().fatal_error() {
+                ended = Ended::Broken(format!("Kafka: {problem}"));
+                break;
+            }
+            if listener.lost_a_task() {
+                ended = Ended::Broken("a partition's task has ended by a defect".to_owned());
+                break;
+            }
         }
     }
     let ours: Vec<i32> = listener.slots().keys().copied().collect();
     listener.release(consumer, &ours);
+    ended
 }
 
 impl Listener {
@@ -165,6 +189,14 @@ impl Listener {
         if slots.values().all(|slot| slot.progress.is_at_the_end()) {
             self.mapping.deliverer.metrics().lag(0);
         }
+    }
+
+    /// A task that ended without being told to: its records would wait for ever.
+    fn lost_a_task(&self) -> bool {
+        let slots = self.slots();
+        slots
+            .values()
+            .any(|slot| slot.ended.try_recv() == Err(TryRecvError::Disconnected))
     }
 
     /// Commits what is done; pauses and resumes.
