@@ -111,15 +111,15 @@ fn measure(args: &Args, report: &mut Report, queue: bool) -> Result<()> {
     })?;
     let p50 = |loaded: &Loaded| loaded.quantile_us(0.5) / 1e3;
     report.add(
-        &id("p50"),
+        id("p50"),
         p50(&one),
         "ms",
         Some(p50(&bare_one)),
         Goal::RatioAtMost(2.0),
     );
-    report.add(&id("p50-64"), p50(&many), "ms", Some(p50(&bare_many)), Goal::None);
+    report.add(id("p50-64"), p50(&many), "ms", Some(p50(&bare_many)), Goal::None);
     report.add(
-        &id("throughput"),
+        id("throughput"),
         many.rate(),
         "/s",
         Some(bare_many.rate()),

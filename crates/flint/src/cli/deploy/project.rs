@@ -6,7 +6,7 @@ use std::path::Path;
 use flint_model::{Code, limits};
 use serde_json::Value;
 
-use super::trigger::HttpTrigger;
+use super::trigger::Trigger;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::language::Message;
 
@@ -45,7 +45,7 @@ pub(crate) struct Project {
     /// What is shown below `/mnt`, by its place; ARNs once they are completed.
     pub(crate) mounts: Option<BTreeMap<String, String>>,
     /// HTTP routes to it.
-    pub(crate) triggers: Option<Vec<HttpTrigger>>,
+    pub(crate) triggers: Option<Vec<Trigger>>,
     pub(crate) alias: Option<String>,
     /// The HTTP address of the alias.
     pub(crate) url: Option<crate::cli::url::Wanted>,
@@ -106,7 +106,8 @@ pub(crate) const MEMBERS: &[(&str, &str)] = &[
     ),
     (
         "triggers",
-        "HTTP routes to the alias, as `- http: {path: /orders/{id}, method: GET, auth: none}`; a deploy adds, changes and deletes them",
+        "what calls the alias, as `- http: {path: /orders/{id}, method: GET, auth: none}` or `- timer: {schedule: cron(0 2 * * ? *), \
+         timezone: Asia/Shanghai}`; a deploy adds, changes and deletes them",
     ),
     ("alias", "the alias that a deploy moves (live)"),
     (

@@ -1,12 +1,27 @@
-//! `triggers:` of flint.yaml: HTTP routes to the function. A deploy makes them be what the file says: adds, changes, and deletes
-//! what an earlier deploy of the same function made and the file says no more.
+//! `triggers:` of flint.yaml: HTTP routes to the function, and timers. A deploy makes them be what the file says: adds, changes,
+//! and deletes what an earlier deploy of the same function made and the file says no more (of timers: those that it named).
 
+use flint_api::trigger::{TimerBody, TriggerBody, TriggerInfo, TriggerList};
 use flint_model::RouteSpec;
 use serde_json::{Map, Value};
 
 use crate::cli::failure::Result;
 use crate::cli::route;
-use crate::cli::server::Server;
+use crate::cli::server::{Server, encode};
+
+/// A trigger as the file has it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Trigger {
+    /// Requests.
+    Http(Box<HttpTrigger>),
+    /// The clock.
+    Timer {
+        /// Its name, when the file gives one.
+        name: Option<String>,
+        /// When it fires, and how.
+        body: Box<TimerBody>,
+    },
+}
 
 /// A route as the file has it; where it leads is known at the deploy.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,15 +32,20 @@ pub(crate) struct HttpTrigger {
 }
 
 /// Reads the list.
-pub(super) fn read(value: &Value) -> std::result::Result<Vec<HttpTrigger>, String> {
-    let form = "write a list of `- http: {path: /orders/{id}, methods: [GET]}`";
+pub(super) fn read(value: &Value) -> std::result::Result<Vec<Trigger>, String> {
+    let form = "write a list of `- http: {path: /orders/{id}, methods: [GET]}` and `- timer: {schedule: rate(1 hour)}`";
     let list = value.as_array().ok_or(form)?;
     let (mut triggers, mut problems) = (Vec::new(), Vec::new());
     for (at, entry) in list.iter().enumerate() {
         let one = entry.as_object().filter(|entry| entry.len() == 1);
         let read = match one.and_then(|entry| entry.iter().next()) {
-            Some((kind, Value::Object(members))) if kind == "http" => http(members),
-            Some((kind, _)) if kind != "http" => Err(format!("{kind}: no such trigger here; there is http")),
+            Some((kind, Value::Object(members))) if kind == "http" => {
+                http(members).map(|http| Trigger::Http(Box::new(http)))
+            }
+            Some((kind, Value::Object(members))) if kind == "timer" => timer(members),
+            Some((kind, _)) if kind != "http" && kind != "timer" => {
+                Err(format!("{kind}: no such trigger here; there are http and timer"))
+            }
             _ => Err(form.to_owned()),
         };
         match read {
@@ -38,6 +58,26 @@ pub(super) fn read(value: &Value) -> std::result::Result<Vec<HttpTrigger>, Strin
     } else {
         Err(problems.join("; "))
     }
+}
+
+fn timer(members: &Map<String, Value>) -> std::result::Result<Trigger, String> {
+    let mut members = members.clone();
+    let name = match members.remove("name") {
+        None => None,
+        Some(Value::String(name)) => Some(name),
+        Some(_) => return Err("name: write a text".to_owned()),
+    };
+    let body: TimerBody =
+        serde_json::from_value(Value::Object(members)).map_err(|error| error.to_string())?;
+    let timer = body.timer()?;
+    // What needs the server's calendars is checked there.
+    if timer.calendar.is_none() {
+        flint_model::schedule::Schedule::new(&timer, None, 0)?;
+    }
+    Ok(Trigger::Timer {
+        name,
+        body: Box::new(body),
+    })
 }
 
 fn http(members: &Map<String, Value>) -> std::result::Result<HttpTrigger, String> {
@@ -78,22 +118,73 @@ fn http(members: &Map<String, Value>) -> std::result::Result<HttpTrigger, String
     }
 }
 
-/// Makes the routes of a function be those of the file; returns what changed, a line each.
-pub(super) fn apply(
-    server: &Server,
-    function: &str,
-    alias: &str,
-    wanted: &[HttpTrigger],
-) -> Result<Vec<String>> {
+/// Makes the triggers of a function be those of the file; returns what changed, a line each.
+pub(super) fn apply(server: &Server, function: &str, alias: &str, wanted: &[Trigger]) -> Result<Vec<String>> {
+    let of_http = |trigger: &Trigger| match trigger {
+        Trigger::Http(http) => Some(http.as_ref().clone()),
+        Trigger::Timer { .. } => None,
+    };
+    let routes: Vec<HttpTrigger> = wanted.iter().filter_map(of_http).collect();
+    let mut said = apply_routes(server, function, alias, &routes)?;
+    said.extend(apply_timers(server, function, alias, wanted)?);
+    Ok(said)
+}
+
+/// The name of a function's trigger that the file does not name, by its place.
+fn usual_name(function: &str, at: usize) -> String {
+    match at {
+        0 => function.to_owned(),
+        _ => format!("{function}-{}", at + 1),
+    }
+}
+
+fn apply_timers(server: &Server, function: &str, alias: &str, wanted: &[Trigger]) -> Result<Vec<String>> {
+    let path = |name: &str| format!("/api/v1/triggers/timer/{}", encode(name));
+    let query = format!("/api/v1/triggers?kind=timer&function={}", encode(function));
+    let there: TriggerList = server.own("GET", &query, &())?;
+    let (mut said, mut names) = (Vec::new(), Vec::new());
+    let timers = wanted.iter().filter_map(|trigger| match trigger {
+        Trigger::Timer { name, body } => Some((name, body)),
+        Trigger::Http(_) => None,
+    });
+    for (at, (name, body)) in timers.enumerate() {
+        let name = name.clone().unwrap_or_else(|| usual_name(function, at));
+        let before = there.triggers.iter().find(|is| is.name == name);
+        let wanted = TriggerBody {
+            name: None,
+            function: function.to_owned(),
+            qualifier: Some(alias.to_owned()),
+            // One that was paused by hand stays paused.
+            enabled: before.map(|is| is.enabled),
+            timer: Some(body.as_ref().clone()),
+        };
+        let after: TriggerInfo = server.own("PUT", &path(&name), &wanted)?;
+        if before.is_none_or(|is| is.modified != after.modified) {
+            said.push(format!("{name}: {}", body.schedule));
+        }
+        names.push(name);
+    }
+    let given = |name: &str| {
+        let rest = name.strip_prefix(function);
+        rest.is_some_and(|rest| {
+            rest.is_empty() || rest.strip_prefix('-').is_some_and(|at| at.parse::<u32>().is_ok())
+        })
+    };
+    for old in there.triggers {
+        if given(&old.name) && !names.contains(&old.name) {
+            let () = server.own("DELETE", &path(&old.name), &())?;
+            said.push(format!("{}: -", old.name));
+        }
+    }
+    Ok(said)
+}
+
+fn apply_routes(server: &Server, function: &str, alias: &str, wanted: &[HttpTrigger]) -> Result<Vec<String>> {
     let there = route::list(server)?;
     let mut said = Vec::new();
     let mut names = Vec::new();
     for (at, trigger) in wanted.iter().enumerate() {
-        let usual = match at {
-            0 => function.to_owned(),
-            _ => format!("{function}-{}", at + 1),
-        };
-        let name = trigger.name.clone().unwrap_or(usual);
+        let name = trigger.name.clone().unwrap_or_else(|| usual_name(function, at));
         let mut spec = trigger.spec.clone();
         spec.target = format!("{function}:{alias}");
         spec.owner = Some(function.to_owned());
@@ -125,9 +216,12 @@ mod tests {
             { "http": { "name": "x", "path": "/x", "methods": ["GET", "PUT"], "rate": { "per_second": 5 } } },
         ]))
         .unwrap();
-        assert_eq!(read[0].spec.methods, ["GET"]);
-        assert_eq!(read[0].spec.auth, flint_model::route::RouteAuth::Iam);
-        assert_eq!(read[1].name.as_deref(), Some("x"));
+        let [Trigger::Http(first), Trigger::Http(second)] = &read[..] else {
+            panic!("two routes: {read:?}");
+        };
+        assert_eq!(first.spec.methods, ["GET"]);
+        assert_eq!(first.spec.auth, flint_model::route::RouteAuth::Iam);
+        assert_eq!(second.name.as_deref(), Some("x"));
     }
 
     #[test]
@@ -137,9 +231,18 @@ mod tests {
             { "moon": {} },
             { "http": { "path": "/a", "colour": "red" } },
             { "http": { "path": "/a", "target": "other" } },
+            { "timer": { "schedule": "often" } },
+            { "timer": { "schedule": "rate(1 hour)", "zone": "UTC" } },
         ]))
         .unwrap_err();
-        for part in ["1: path", "2: moon", "3: unknown field", "4: target"] {
+        for part in [
+            "1: path",
+            "2: moon",
+            "3: unknown field",
+            "4: target",
+            "5: schedule",
+            "6: unknown field",
+        ] {
             assert!(problem.contains(part), "{part} in {problem}");
         }
     }
