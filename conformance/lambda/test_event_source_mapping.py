@@ -106,6 +106,22 @@ def test_no_stream(case, client, functions):
     )
 
 
+@pytest.mark.recording("TestLambdaTag::test_create_tag_on_esm_create")
+def test_tags(case, client, functions):
+    """Recorded with a queue; tags are the same for every source."""
+    name = functions.name()
+    functions.create(name)
+    tag = f"tag-{uuid.uuid4().hex[:8]}"
+    made = client.create_event_source_mapping(**request(name, Enabled=False, Tags={"testtag": tag}))
+    found = client.get_event_source_mapping(UUID=made["UUID"])
+    arn = found["EventSourceMappingArn"]
+    case.match("get_event_source_mapping_with_tag", "EventSourceMappingArn" in found)
+    case.match("list_tags_result", client.list_tags(Resource=arn))
+    client.tag_resource(Resource=arn, Tags={"more": "x"})
+    client.untag_resource(Resource=arn, TagKeys=["testtag"])
+    assert client.list_tags(Resource=arn)["Tags"] == {"more": "x"}
+
+
 def invalid_filter(case, client, functions, pattern):
     name = functions.name()
     functions.create(name)

@@ -3,6 +3,8 @@
 //!
 //! The definition is written; whoever works on mappings follows it and says in its status how far that is.
 
+use std::collections::BTreeMap;
+
 use flint_api::Error as ApiError;
 use flint_api::event_source_mapping::{
     Filter, FilterCriteria, KafkaSource, ListMappingsResponse, MappingConfiguration, MappingDestination,
@@ -38,7 +40,7 @@ impl Admin {
         }
         let name = body.function_name.as_deref().unwrap_or_default();
         let target = self.target_of(caller, name, None, NameForm::Namespaced, problems)?;
-        tag::count(body.tags.as_ref().map_or(0, std::collections::BTreeMap::len))?;
+        tag::count(body.tags.as_ref().map_or(0, BTreeMap::len))?;
         let document = constraints::create(&body)?;
         self.must_exist(&target).await?;
         let shown = document.bootstrap_servers.join(",");
@@ -191,6 +193,33 @@ impl Admin {
             .await?;
         let changed = self.find_mapping(caller, &id).await?;
         answer::json(StatusCode::ACCEPTED, &self.show_mapping(&changed, None))
+    }
+
+    pub(crate) async fn tags_of_event_source_mapping(
+        &self,
+        caller: &Caller,
+        id: &str,
+    ) -> Result<BTreeMap<String, String>> {
+        Ok(self.find_mapping(caller, id).await?.document.tags)
+    }
+
+    pub(crate) async fn tag_event_source_mapping(
+        &self,
+        caller: &Caller,
+        id: &str,
+        change: impl FnOnce(&mut BTreeMap<String, String>),
+    ) -> Result<Response> {
+        let mut document = self.find_mapping(caller, id).await?.document;
+        change(&mut document.tags);
+        tag::count(document.tags.len())?;
+        let update = TriggerUpdate {
+            document: Some(serde_json::to_string(&document)?),
+            now_ms: (self.config.now)(),
+            ..TriggerUpdate::default()
+        };
+        let (tenant, id) = (caller.tenant.clone(), id.to_owned());
+        self.store.update_trigger(tenant, id, update).await?;
+        Ok(answer::no_content())
     }
 
     async fn find_mapping(&self, caller: &Caller, id: &str) -> Result<NamedMapping> {

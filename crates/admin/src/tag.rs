@@ -19,6 +19,11 @@ impl Admin {
         problems.required("tags", body.tags.as_ref());
         let added = body.tags.unwrap_or_default();
         constraints::tags(&mut problems, &added);
+        if let Some(id) = mapping_of(request.path("Resource")) {
+            problems.finish()?;
+            let change = |tags: &mut std::collections::BTreeMap<String, String>| tags.extend(added);
+            return self.tag_event_source_mapping(caller, id, change).await;
+        }
         let target = self.tagged(caller, request, problems)?;
         // Refused before the function is looked for, as on AWS.
         constraints::count(added.len())?;
@@ -39,6 +44,13 @@ impl Admin {
         let mut problems = Problems::new();
         problems.required("tagKeys", keys.first());
         constraints::keys(&mut problems, &keys);
+        if let Some(id) = mapping_of(request.path("Resource")) {
+            problems.finish()?;
+            let change = |tags: &mut std::collections::BTreeMap<String, String>| {
+                tags.retain(|key, _| !keys.contains(key))
+            };
+            return self.tag_event_source_mapping(caller, id, change).await;
+        }
         let target = self.tagged(caller, request, problems)?;
         let (tenant, name) = (target.tenant.clone(), target.name.clone());
         let changed = self.store.change_tags(tenant, name, move |tags| {
@@ -50,6 +62,10 @@ impl Admin {
     }
 
     pub(crate) async fn list_tags(&self, caller: &Caller, request: &Request) -> Result<Response> {
+        if let Some(id) = mapping_of(request.path("Resource")) {
+            let tags = self.tags_of_event_source_mapping(caller, id).await?;
+            return answer::ok(&ListTagsResponse { tags });
+        }
         let target = self.tagged(caller, request, Problems::new())?;
         let function = self
             .store
@@ -73,5 +89,14 @@ impl Admin {
             return Err(flint_api::Error::InvalidParameter(text.to_owned()).into());
         }
         Ok(target)
+    }
+}
+
+/// The id in the ARN of an event source mapping.
+fn mapping_of(arn: &str) -> Option<&str> {
+    let parts: Vec<&str> = arn.splitn(7, ':').collect();
+    match parts.as_slice() {
+        ["arn", _, "lambda", _, _, "event-source-mapping", id] => Some(id),
+        _ => None,
     }
 }
