@@ -232,7 +232,7 @@ REQUESTS = [
     ("GET", "//", "UnknownOperationException"),
     ("GET", "/2015-03-31", "UnknownOperationException"),
     ("GET", "/2025-11-30/capacity-providers", "UnknownOperationException"),
-    ("POST", "/2015-03-31/event-source-mappings", "UnknownOperationException"),
+    ("POST", "/2025-11-30/capacity-providers", "UnknownOperationException"),
     ("GET", "/2020-04-22/code-signing-configs", "UnknownOperationException"),
     ("DELETE", "/2017-03-31/tags/arn%3Aaws%3Alambda%3Aus-east-1%3A111111111111%3Afunction%3Af", VALIDATION),
     ("GET", "/api/v1/code/" + "0" * 64 + ".zip", "AccessDeniedException"),
