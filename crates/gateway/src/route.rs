@@ -135,7 +135,7 @@ impl RouteCaller {
     pub fn principal(name: String) -> Self {
         Self {
             counted: format!("iam:{name}"),
-            authorizer: Some(json!({ "iam": { "userId": name, "accountId": null } })),
+            authorizer: Some(json!({ "iam": { "userId": name } })),
             name: Some(name),
         }
     }
