@@ -3,6 +3,7 @@
 //! Source of the shape: AWS Lambda developer guide, "Using Lambda with self-managed Apache Kafka" (event of
 //! `SelfManagedKafka`): key and value in base64, headers as lists of signed bytes, as Java has them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use flint_model::Pattern;
 use rdkafka::Timestamp;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::failure::LastFailure;
@@ -80,26 +82,22 @@ impl Record {
     }
 
     /// As the function gets it.
-    fn json(&self, topic: &str, partition: i32) -> Value {
+    fn shown<'a>(&'a self, topic: &'a str, partition: i32) -> Shown<'a> {
         let encoded = |bytes: &Option<Bytes>| bytes.as_ref().map(|it| BASE64.encode(it));
-        json!({
-            "topic": topic,
-            "partition": partition,
-            "offset": self.offset,
-            "timestamp": self.timestamp_ms,
-            "timestampType": self.timestamp_type,
-            "key": encoded(&self.key),
-            "value": encoded(&self.value),
-            "headers": self.headers_json(),
-        })
-    }
-
-    fn headers_json(&self) -> Value {
-        let signed = |bytes: &Bytes| -> Vec<i8> { bytes.iter().map(|byte| byte.cast_signed()).collect() };
-        self.headers
-            .iter()
-            .map(|(name, value)| json!({ name: signed(value) }))
-            .collect()
+        Shown {
+            topic,
+            partition,
+            offset: self.offset,
+            timestamp: self.timestamp_ms,
+            timestamp_type: self.timestamp_type,
+            key: encoded(&self.key),
+            value: encoded(&self.value),
+            headers: self
+                .headers
+                .iter()
+                .map(|(name, value)| OneHeader(name, value))
+                .collect(),
+        }
     }
 
     /// Whether one of the patterns matches, or there are none.
@@ -152,16 +150,54 @@ impl Origin<'_> {
 
     /// The event that a function gets.
     pub(crate) fn payload(&self, records: &[Record]) -> Bytes {
-        let records: Vec<Value> = records
+        let shown = records
             .iter()
-            .map(|record| record.json(self.topic, self.partition))
-            .collect();
-        let event = json!({
-            "eventSource": "SelfManagedKafka",
-            "bootstrapServers": self.bootstrap_servers,
-            "records": { self.key(): records },
-        });
-        Bytes::from(event.to_string())
+            .map(|record| record.shown(self.topic, self.partition));
+        let event = Event {
+            event_source: "SelfManagedKafka",
+            bootstrap_servers: self.bootstrap_servers,
+            records: BTreeMap::from([(self.key(), shown.collect())]),
+        };
+        // Texts and numbers can always be written.
+        Bytes::from(serde_json::to_vec(&event).unwrap_or_default())
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Event<'a> {
+    event_source: &'static str,
+    bootstrap_servers: &'a str,
+    records: BTreeMap<String, Vec<Shown<'a>>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    topic: &'a str,
+    partition: i32,
+    offset: i64,
+    timestamp: i64,
+    timestamp_type: &'static str,
+    key: Option<String>,
+    value: Option<String>,
+    headers: Vec<OneHeader<'a>>,
+}
+
+/// A header is an object with one member, its value signed bytes.
+struct OneHeader<'a>(&'a str, &'a Bytes);
+
+impl Serialize for OneHeader<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.0, Signed(self.1))])
+    }
+}
+
+struct Signed<'a>(&'a Bytes);
+
+impl Serialize for Signed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|byte| byte.cast_signed()))
     }
 }
 
