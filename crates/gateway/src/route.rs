@@ -30,8 +30,9 @@ use sha2::{Digest, Sha256};
 
 use crate::http_event::About;
 use crate::invoke::trace_id;
+use crate::url_stream::{self, Begun};
 use crate::web::WebTarget;
-use crate::{Answer, Gateway, Origin, Who, http_answer, http_event};
+use crate::{Answer, Gateway, Origin, WebAnswer, Who, http_answer, http_event, plain};
 use jwt::Refused;
 use table::Table;
 
@@ -328,21 +329,42 @@ impl Gateway {
         origin: &Origin,
         parts: &Parts,
         body: &[u8],
-    ) -> Answer {
+    ) -> WebAnswer {
         let request_id = RequestId::generate();
         let trace = trace_id(&parts.headers);
         let invocation = self.route_event(matched, target, caller, origin, parts, body, &request_id, &trace);
         let mut answer = match invocation {
-            Err(refused) => *refused,
-            Ok(invocation) => match self.engine.invoke(invocation).await {
-                Ok(outcome) => returned(&outcome, &matched.entry.route.name),
-                Err(error) => not_run(&error),
-            },
+            Err(refused) => plain(*refused),
+            Ok(invocation) => {
+                self.answer_route(invocation, &matched.entry.route.name, parts)
+                    .await
+            }
         };
         if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
             answer.headers_mut().insert("x-amzn-requestid", id);
         }
         answer
+    }
+
+    /// What a function streams goes out as it comes.
+    async fn answer_route(&self, invocation: Invocation, route: &str, parts: &Parts) -> WebAnswer {
+        let streamed = match self.engine.invoke_streaming(invocation).await {
+            Ok(streamed) => streamed,
+            Err(error) => return plain(not_run(&error)),
+        };
+        match url_stream::begin(streamed, &parts.headers).await {
+            Begun::Answer(answer) => answer,
+            Begun::Whole(outcome) => plain(returned(&outcome, route)),
+            Begun::NotRun(error) => plain(not_run(&error)),
+            Begun::Malformed(malformed) => {
+                tracing::debug!(route, %malformed, "a function's answer cannot be sent");
+                plain(refuse(
+                    StatusCode::BAD_GATEWAY,
+                    "Internal Server Error",
+                    Code::BadPayload,
+                ))
+            }
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "an event tells all of it")]

@@ -84,7 +84,7 @@ impl Doors {
             .gateway
             .call_route(matched, &target, &caller, origin, &parts, &body)
             .await;
-        Ok(plain(called))
+        Ok(called)
     }
 
     /// Who calls, by this server's own credentials. A token proves it by the head, as does a signature of no body or one that

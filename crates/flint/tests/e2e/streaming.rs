@@ -149,6 +149,26 @@ fn the_first_byte_is_there_before_the_handler_ends() {
 }
 
 #[test]
+fn a_route_streams_what_its_function_streams() {
+    let server = server(&[]);
+    create(&server, "stream", &json!({ "Timeout": 20 }));
+    let token = std::fs::read_to_string(server.data_dir().join("token")).unwrap();
+    let made = ureq::put(format!("http://{}/api/v1/routes/live", server.address()))
+        .header("authorization", format!("Bearer {}", token.trim()))
+        .send(json!({ "path": "/live", "target": "stream" }).to_string());
+    assert!(made.unwrap().status().is_success());
+    Open::get(&server, "/live", "").rest().unwrap();
+    let begun = Instant::now();
+    let mut open = Open::get(&server, "/live?wait=1500", "");
+    let first = open.chunk().unwrap().unwrap();
+    let took = begun.elapsed();
+    assert_eq!(first, b"first ");
+    assert!(took < Duration::from_millis(1_000), "{took:?}");
+    assert!(open.head.starts_with("http/1.1 203"), "{}", open.head);
+    assert_eq!(open.rest().unwrap(), b"last");
+}
+
+#[test]
 fn what_goes_wrong_is_told_before_and_after_the_first_byte() {
     let server = server(&[]);
     create(&server, "stream", &json!({ "Timeout": 2 }));
