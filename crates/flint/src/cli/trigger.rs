@@ -1,5 +1,9 @@
 //! `flint trigger`: what calls functions by itself.
 
+use flint_api::event_source_mapping::{
+    MappingConfiguration, MappingDestination, MappingRequest, OnFailure, ResetMappingRequest,
+    SelfManagedEventSource, SourceAccess,
+};
 use flint_api::trigger::{TimerBody, TriggerBody, TriggerInfo, TriggerList};
 use serde::de::DeserializeOwned;
 
@@ -72,6 +76,35 @@ pub(crate) struct Add {
     paused: bool,
 }
 
+/// Flags of `flint trigger kafka`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Kafka {
+    /// Function, or FUNCTION:ALIAS or FUNCTION:VERSION.
+    #[arg(short, long)]
+    function: String,
+    /// Brokers, as HOST:PORT,HOST:PORT.
+    #[arg(short, long, value_delimiter = ',', required = true)]
+    brokers: Vec<String>,
+    /// Topic.
+    #[arg(short, long)]
+    topic: String,
+    /// Where to begin: TRIM_HORIZON (the oldest record) or LATEST.
+    #[arg(long, value_name = "POSITION", default_value = "TRIM_HORIZON")]
+    from: String,
+    /// Records of a call at most.
+    #[arg(long, value_name = "RECORDS")]
+    batch: Option<i64>,
+    /// Seconds to wait for more records of a call.
+    #[arg(long, value_name = "SECONDS")]
+    window: Option<i64>,
+    /// Where records that are given up go; dead letters when left out.
+    #[arg(long, value_name = "DESTINATION")]
+    on_failure: Option<String>,
+    /// How to get in, as TYPE=SECRET (BASIC_AUTH, SASL_SCRAM_512_AUTH, …); may be given several times.
+    #[arg(long, value_name = "TYPE=SECRET")]
+    access: Vec<String>,
+}
+
 /// Verbs of `flint trigger`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
@@ -83,6 +116,16 @@ pub(crate) enum Verb {
     },
     /// Add a timer, or change it.
     Add(Box<Add>),
+    /// Call a function with the records of a topic.
+    Kafka(Box<Kafka>),
+    /// Let a Kafka trigger begin elsewhere: at the oldest record, at the latest, or at a time.
+    Reset {
+        /// Its name, which is its id.
+        name: String,
+        /// TRIM_HORIZON, LATEST or a time, as 2026-12-01T00:00:00Z.
+        #[arg(long, value_name = "POSITION|TIME")]
+        to: String,
+    },
     /// Show a trigger, its next and its last occurrences.
     Show {
         /// Trigger.
@@ -142,6 +185,17 @@ pub(crate) fn run(verb: Verb, server: &Server, terminal: Terminal) -> Result<Exi
             let made: TriggerInfo = server.own("PUT", &route, &body(*add))?;
             terminal.show(&made, || vec![made.name.clone()], || one(&made))?;
         }
+        Verb::Kafka(kafka) => {
+            let route = "/2015-03-31/event-source-mappings";
+            let made: MappingConfiguration = server.aws("POST", route, &mapping(*kafka)?)?;
+            let is: TriggerInfo = server.own("GET", &path(Kind::Kafka, &made.uuid, ""), &())?;
+            terminal.show(&is, || vec![made.uuid.clone()], || one(&is))?;
+        }
+        Verb::Reset { name, to } => {
+            let route = format!("/api/v1/event-source-mappings/{}/reset", encode(&name));
+            let _: MappingConfiguration = server.own("POST", &route, &position(&to))?;
+            terminal.say(Message::TriggerReset.with("name", name).with("to", to));
+        }
         Verb::Show { name, kind } => {
             let is: TriggerInfo = server.own("GET", &path(kind, &name, ""), &())?;
             terminal.show(&is, || vec![is.id.clone()], || one(&is))?;
@@ -169,6 +223,48 @@ pub(crate) fn run(verb: Verb, server: &Server, terminal: Terminal) -> Result<Exi
         }
     }
     Ok(Exit::Good)
+}
+
+/// A word of the API, or a time.
+fn position(to: &str) -> ResetMappingRequest {
+    match to.parse::<jiff::Timestamp>() {
+        Ok(time) => ResetMappingRequest {
+            position: Some("AT_TIMESTAMP".to_owned()),
+            timestamp: Some(time.as_millisecond() as f64 / 1e3),
+        },
+        Err(_) => ResetMappingRequest {
+            position: Some(to.to_uppercase()),
+            timestamp: None,
+        },
+    }
+}
+
+fn mapping(kafka: Kafka) -> Result<MappingRequest> {
+    let access = kafka.access.iter().map(|pair| {
+        let (kind, secret) = super::pair(pair)?;
+        Ok(SourceAccess {
+            kind: Some(kind),
+            uri: Some(secret),
+        })
+    });
+    let endpoints = std::collections::BTreeMap::from([("KAFKA_BOOTSTRAP_SERVERS".to_owned(), kafka.brokers)]);
+    Ok(MappingRequest {
+        function_name: Some(kafka.function),
+        topics: Some(vec![kafka.topic]),
+        starting_position: Some(kafka.from.to_uppercase()),
+        batch_size: kafka.batch,
+        maximum_batching_window_in_seconds: kafka.window,
+        destination_config: kafka.on_failure.map(|destination| MappingDestination {
+            on_failure: Some(OnFailure {
+                destination: Some(destination),
+            }),
+        }),
+        source_access_configurations: Some(access.collect::<Result<_>>()?),
+        self_managed_event_source: Some(SelfManagedEventSource {
+            endpoints: Some(endpoints),
+        }),
+        ..MappingRequest::default()
+    })
 }
 
 fn body(add: Add) -> TriggerBody {

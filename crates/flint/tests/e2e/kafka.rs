@@ -370,3 +370,59 @@ fn lanes_keep_the_order_of_each_key_and_commit_only_what_is_done() {
     assert!(together.iter().all(|call| call.len() <= 10));
     assert!(together.len() >= 20, "{} calls", together.len());
 }
+
+/// The command line with the credentials of a server.
+fn flint(server: &Server, arguments: &[&str]) -> String {
+    let endpoint = format!("http://{}", server.address());
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_flint"))
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(server.data_dir())
+        .args(["--endpoint", &endpoint, "-o", "json", "--lang", "en", "-y"])
+        .output()
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr),
+    );
+    assert!(ran.status.success(), "{arguments:?}: {out}{err}");
+    out.into_owned()
+}
+
+#[test]
+fn the_command_line_makes_resets_and_pauses_a_kafka_trigger() {
+    let (server, _folder) = server_with("");
+    let lambda = server.lambda().unwrap();
+    let seen = Seen::new();
+    function(&lambda, &seen, "f", &[]);
+    let client = broker().client().unwrap();
+    client.create_topic("by-command-line", 1).unwrap();
+    send(&client, "by-command-line", [(0, "k".into(), "one".into())]);
+    let address = broker().address();
+    let brokers = ["--brokers", &address, "--topic", "by-command-line"];
+    let mut arguments = vec!["trigger", "kafka", "--function", "f"];
+    arguments.extend(brokers);
+    let made: Value = serde_json::from_str(&flint(&server, &arguments)).unwrap();
+    let name = made["name"].as_str().unwrap();
+    until("the record came", 60, || seen.values() == ["one"]);
+    state(&lambda, name, "Enabled");
+    flint(&server, &["trigger", "reset", name, "--to", "TRIM_HORIZON"]);
+    until("it came again", 60, || seen.values() == ["one", "one"]);
+    flint(&server, &["trigger", "pause", name, "--kind", "kafka"]);
+    state(&lambda, name, "Disabled");
+    flint(&server, &["trigger", "resume", name, "--kind", "kafka"]);
+    state(&lambda, name, "Enabled");
+    flint(&server, &["trigger", "delete", name, "--kind", "kafka"]);
+    assert_eq!(
+        lambda
+            .request(
+                "GET",
+                &format!("/2015-03-31/event-source-mappings/{name}"),
+                &[],
+                b""
+            )
+            .unwrap()
+            .status,
+        404
+    );
+}

@@ -62,6 +62,7 @@ messages! {
     KeyOnce: "keep the key: it is not shown again", "请保存密钥：之后不再显示";
     ShowRoute: "route {text}", "路由 {text}";
     AskDeleteArtefact: "delete the artefact version {what}?", "删除制品版本 {what}？";
+    TriggerReset: "{name} goes on from {to}", "{name} 将从 {to} 继续";
     AskDeleteTrigger: "delete the {kind} trigger {name}?", "删除 {kind} 触发器 {name}？";
     TriggerPaused: "{name} is paused", "{name} 已暂停";
     TriggerResumed: "{name} works again", "{name} 已恢复";
