@@ -8,11 +8,13 @@ import server as server_module
 from project import Projects
 
 TIMES = pytest.StashKey[list]()
+# What the examples want of a server: services on its loopback, and a cap of calls on one database host.
+SETTINGS = ["network.allow_host=true", "limits.downstreams=mariadb=4"]
 
 
 @pytest.fixture(scope="session")
 def server():
-    found = server_module.find()
+    found = server_module.find(*SETTINGS)
     yield found
     found.stop()
 

@@ -52,8 +52,8 @@ class Server:
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
 
-def find():
-    """The server under test."""
+def find(*settings):
+    """The server under test; one that is started here has these settings (`NAME=VALUE`)."""
     endpoint = os.environ.get("FLINT_ENDPOINT")
     if endpoint:
         return Server(endpoint.rstrip("/"), os.environ.get("FLINT_DATA_DIR"))
@@ -67,6 +67,8 @@ def find():
     else:
         command = [binary(), "serve", "--data-dir", data_dir, "--listen", address, "--account-id", ACCOUNT]
         command += ["--region", REGION]
+        for setting in settings:
+            command += ["--set", setting]
     log = open(os.environ.get("FLINT_LOG", pathlib.Path(data_dir) / "server.log"), "wb")
     # The suite's own variables are no settings of the server.
     ours = {"FLINT_ENDPOINT", "FLINT_DATA_DIR", "FLINT_BIN", "FLINT_MANAGEMENT_BIN", "FLINT_LOG"}
