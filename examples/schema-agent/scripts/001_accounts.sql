@@ -1,0 +1,14 @@
+CREATE TABLE account (
+  id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  customer CHAR(6) NOT NULL COMMENT '客户号',
+  balance DECIMAL(18, 2) NOT NULL DEFAULT 0,
+  opened DATE NOT NULL,
+  KEY by_customer (customer)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4;
+
+CREATE TABLE fee (
+  code VARCHAR(16) NOT NULL,
+  percent DECIMAL(6, 4) NOT NULL
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4;
+
+INSERT INTO fee VALUES ('buy', 0.1500), ('sell', 0.5000);
