@@ -1,5 +1,6 @@
 """`examples/schema-agent`: databases brought up to date by records of a real Kafka, on a real MariaDB."""
 
+import concurrent.futures
 import hashlib
 import json
 import shutil
@@ -155,6 +156,20 @@ def test_twenty_databases_in_one_burst_each_told_twice(agent, broker):
 @pytest.mark.soak
 def test_two_hundred_databases_in_one_burst(agent, broker):
     check_burst(agent, broker, 200)
+
+
+def test_four_agents_at_once_apply_each_script_once(agent):
+    agent.deploy()
+    agent.empty("warm")
+    agent.invoke("warm")
+    for turn in range(5):
+        agent.empty("shared")
+        with concurrent.futures.ThreadPoolExecutor(CAP) as pool:
+            answers = list(pool.map(agent.invoke, ["shared"] * CAP))
+        # None failed: those that came second waited for the first.
+        assert not any(failed for _, failed in answers), answers
+        assert sorted(answer["applied"] for answer, _ in answers) == [0, 0, 0, 3], turn
+    all_equal(agent, ["shared"])
 
 
 def test_a_changed_script_is_refused(agent):
