@@ -1,13 +1,15 @@
 //! `/api/v1/dead-letters`: list, show, send again, throw away.
 
+use flint_api::Error as ApiError;
 use flint_api::dead_letter::{DeadLetterInfo, DeadLetterList};
 use flint_api::time;
 use flint_api::validate::{Problems, page};
 use flint_model::event::DeadLetter;
+use flint_store::Error as StoreError;
 use http::StatusCode;
 
 use crate::request::Request;
-use crate::{Admin, Caller, Response, Result, answer, marker};
+use crate::{Admin, Caller, Error, Response, Result, answer, marker};
 
 impl Admin {
     pub(crate) async fn list_dead_letters(&self, caller: &Caller, request: &Request) -> Result<Response> {
@@ -20,11 +22,17 @@ impl Admin {
         let mut found = self
             .store
             .list_dead_letters(tenant, function, after, limit + 1)
-            .await?;
-        let next_marker = marker::cut(&mut found, limit, |(_, letter)| letter.id.clone());
+            .await
+            .map_err(|error| match error {
+                StoreError::FunctionNotFound(name) => Error::from(ApiError::InvalidParameter(format!(
+                    "function: there is no function {name:?}; leave it out to see the letters of all"
+                ))),
+                other => other.into(),
+            })?;
+        let next_marker = marker::cut(&mut found, limit, |(_, letter, _)| letter.id.clone());
         let shown = found
             .into_iter()
-            .map(|(function, letter)| show(function, &letter));
+            .map(|(function, letter, bytes)| show(function, &letter, bytes));
         answer::ok(&DeadLetterList {
             dead_letters: shown.collect(),
             next_marker,
@@ -36,7 +44,7 @@ impl Admin {
         let (function, letter) = self.store.dead_letter(caller.tenant.clone(), id).await?;
         answer::ok(&DeadLetterInfo {
             payload: Some(String::from_utf8_lossy(&letter.payload).into_owned()),
-            ..show(function, &letter)
+            ..show(function, &letter, letter.payload.len())
         })
     }
 
@@ -58,7 +66,7 @@ impl Admin {
     }
 }
 
-fn show(function: Option<String>, letter: &DeadLetter) -> DeadLetterInfo {
+fn show(function: Option<String>, letter: &DeadLetter, payload_bytes: usize) -> DeadLetterInfo {
     DeadLetterInfo {
         id: letter.id.clone(),
         function,
@@ -71,7 +79,7 @@ fn show(function: Option<String>, letter: &DeadLetter) -> DeadLetterInfo {
         received: time::format(letter.received_ms),
         died: time::format(letter.died_ms),
         target: letter.target.clone(),
-        payload_bytes: letter.payload.len(),
+        payload_bytes,
         payload: None,
     }
 }

@@ -17,7 +17,9 @@ impl Engine {
         self.inner.stopping.store(true, Ordering::Relaxed);
         let until = Instant::now() + drain;
         let running = &self.inner.parts.metrics.running;
-        while running.get() > 0 && Instant::now() < until {
+        // An event that has run is under way until that is written: without it, it would run again after the next start.
+        let under_way = || running.get() > 0 || self.inner.lines.running() > 0;
+        while under_way() && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         for version in self.inner.snapshot.all() {

@@ -54,21 +54,23 @@ impl Store {
         self.write(move |connection| insert(connection, &letter)).await
     }
 
-    /// Dead letters of a tenant, the oldest first, after an id; of one function when its name is given.
+    /// Dead letters of a tenant, the oldest first, after an id; of one function when its name is given. Each with the name of
+    /// its function while that exists, and the length of its payload in place of the payload: a page of them has to fit
+    /// into memory.
     pub async fn list_dead_letters(
         &self,
         tenant: AccountId,
         function: Option<String>,
         after: Option<String>,
         limit: usize,
-    ) -> Result<Vec<(Option<String>, DeadLetter)>> {
+    ) -> Result<Vec<(Option<String>, DeadLetter, usize)>> {
         self.read(move |connection| {
             let wanted = function
                 .map(|name| function::by_name(connection, &tenant, &name))
                 .transpose()?
                 .map(|function| function.id.to_string());
             let mut query = connection.prepare_cached(
-                "SELECT d.document, d.payload, f.name FROM dead_letters d
+                "SELECT d.document, LENGTH(d.payload), f.name FROM dead_letters d
                  LEFT JOIN functions f ON f.tenant = d.tenant AND f.id = d.function_id
                  WHERE d.tenant = $1 AND ($2 IS NULL OR d.function_id = $2) AND d.id > $3 ORDER BY d.id LIMIT $4",
             )?;
@@ -76,7 +78,9 @@ impl Store {
             let mut rows = query.query(params![tenant.as_str(), wanted, after.unwrap_or_default(), limit])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
-                found.push((row.get(2)?, from_row(row)?));
+                let document: String = row.get(0)?;
+                let bytes = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+                found.push((row.get(2)?, serde_json::from_str(&document)?, bytes));
             }
             Ok(found)
         })

@@ -32,19 +32,6 @@ pub enum Enqueued {
     Repeated(RequestId),
 }
 
-/// What waits for a function.
-#[derive(Debug, Clone)]
-pub struct Waiting {
-    /// Owner.
-    pub tenant: AccountId,
-    /// The function.
-    pub function: FunctionId,
-    /// When its first event may run.
-    pub visible_ms: UnixMillis,
-    /// How many there are.
-    pub count: u64,
-}
-
 /// What becomes of an event after a try.
 #[derive(Debug, Clone)]
 pub enum Settlement {
@@ -185,7 +172,7 @@ fn deliver(connection: &Connection, event: &Settle, delivery: &Delivery) -> Resu
         request_id: RequestId::generate(),
         payload: delivery.body.clone(),
         context: Context {
-            hops: letter.context.hops + 1,
+            hops: letter.context.hops.saturating_add(1),
             trace_id: letter.context.trace_id.clone(),
             ..Context::new(Source::Destination, letter.context.caller.clone())
         },
@@ -223,19 +210,21 @@ impl Store {
         taken
     }
 
-    /// The functions that have events, with the time of the first.
-    pub async fn waiting_events(&self) -> Result<Vec<Waiting>> {
+    /// The functions that have events, with the time of the first. Costs as much as there are functions, however many events
+    /// wait: it goes from one to the next along the index.
+    pub async fn waiting_events(&self) -> Result<Vec<(FunctionId, UnixMillis)>> {
         self.read(|connection| {
             let mut query = connection.prepare_cached(
-                "SELECT tenant, function_id, MIN(visible_ms), COUNT(*) FROM events GROUP BY function_id",
+                "WITH RECURSIVE waiting (id) AS (
+                     SELECT MIN(function_id) FROM events
+                     UNION ALL
+                     SELECT (SELECT MIN(function_id) FROM events WHERE function_id > waiting.id) FROM waiting
+                     WHERE waiting.id IS NOT NULL)
+                 SELECT id, (SELECT MIN(visible_ms) FROM events WHERE function_id = waiting.id) FROM waiting
+                 WHERE id IS NOT NULL",
             )?;
             let rows = query.query_map([], |row| {
-                Ok(Waiting {
-                    tenant: AccountId::from_trusted(row.get::<_, String>(0)?),
-                    function: FunctionId::from_trusted(row.get::<_, String>(1)?),
-                    visible_ms: row.get(2)?,
-                    count: row.get::<_, i64>(3).map(function::unsigned)?,
-                })
+                Ok((FunctionId::from_trusted(row.get::<_, String>(0)?), row.get(1)?))
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })

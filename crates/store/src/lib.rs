@@ -44,7 +44,7 @@ pub use alias::{AliasUpdate, NewAlias};
 pub use artefact::{Announced, ArtefactFiles, NewArtefact, StoredArtefact, Upload};
 pub use config::Config;
 pub use error::Error;
-pub use event::{Enqueued, IdempotencyKey, Settle, Settlement, Waiting};
+pub use event::{Enqueued, IdempotencyKey, Settle, Settlement};
 pub use event_source_mapping::NamedMapping;
 pub use function::NewFunction;
 pub use function_url::{NewUrl, UrlUpdate};

@@ -17,8 +17,9 @@ const BATCH: usize = 256;
 
 /// What is called after the commit, with the commit's error if it failed.
 type Answer = Box<dyn FnOnce(Option<String>) + Send>;
-/// A command: runs in the transaction, says whether it wants to be kept, and how to answer.
-type Job = Box<dyn FnOnce(&Connection) -> (bool, Answer) + Send>;
+/// A command: runs in the transaction, says whether it wants to be kept, and how to answer. Without a transaction it does not
+/// run.
+type Job = Box<dyn FnOnce(Option<&Connection>) -> (bool, Answer) + Send>;
 
 /// Handle to the writer thread. The thread ends when the last handle is gone.
 pub(crate) struct Writer {
@@ -75,13 +76,14 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
-            let result = command(connection);
-            let keep = result.is_ok();
+            let result = connection.map(command);
+            let keep = !matches!(result, Some(Err(_)));
             let settle: Answer = Box::new(move |failed| {
                 // A caller that went away does not undo its command: it was accepted.
-                let _ = reply.send(match failed {
-                    Some(reason) if keep => Err(Error::Commit(reason)),
-                    _ => result,
+                let _ = reply.send(match (failed, result) {
+                    (Some(reason), _) if keep => Err(Error::Commit(reason)),
+                    (_, Some(result)) => result,
+                    (_, None) => Err(Error::Closed),
                 });
             });
             (keep, settle)
@@ -118,10 +120,16 @@ fn commit_batch(
     coming: &AtomicI64,
 ) -> (Vec<Answer>, Option<String>) {
     let begun = connection.execute_batch("BEGIN IMMEDIATE");
+    if let Err(error) = begun {
+        // Another process writes for too long. A SAVEPOINT of its own would commit each command that gets through by now,
+        // and its caller would be told that it failed.
+        let answers = batch.drain(..).map(|job| job(None).1);
+        return (answers.collect(), Some(error.to_string()));
+    }
     let mut answers = Vec::with_capacity(batch.len());
     for job in batch.drain(..) {
         let _ = connection.execute_batch("SAVEPOINT command");
-        let (keep, answer) = job(connection);
+        let (keep, answer) = job(Some(connection));
         let end = if keep {
             "RELEASE command"
         } else {
@@ -133,10 +141,36 @@ fn commit_batch(
     if let Ok(last) = crate::changes::last(connection) {
         coming.store(last, Ordering::Release);
     }
-    let outcome = begun.and_then(|()| connection.execute_batch("COMMIT"));
-    let failed = outcome.err().map(|error| {
+    let failed = connection.execute_batch("COMMIT").err().map(|error| {
         let _ = connection.execute_batch("ROLLBACK");
         error.to_string()
     });
     (answers, failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_is_told_to_have_failed_for_another_writer_is_not_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Connection::open(folder.path().join("db")).unwrap();
+        let (ours, other) = (open(), open());
+        ours.busy_timeout(std::time::Duration::ZERO).unwrap();
+        ours.execute_batch("CREATE TABLE t (a INTEGER)").unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut batch: Vec<Job> = vec![Box::new(move |connection| {
+            // The other one ends just then.
+            other.execute_batch("COMMIT").unwrap();
+            let inserted = connection.map(|it| it.execute("INSERT INTO t VALUES (1)", []));
+            (!matches!(inserted, Some(Err(_))), Box::new(|_| {}))
+        })];
+        let (_, failed) = commit_batch(&ours, &mut batch, &AtomicI64::new(0));
+        assert!(failed.is_some());
+        let rows: i64 = ours
+            .query_row("SELECT COUNT(*) FROM t", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(rows, 0, "its caller sends it again, and it would be there twice");
+    }
 }

@@ -15,6 +15,8 @@ use crate::{Error, Result, Store, event, failpoint};
 
 /// How long rows of occurrences are kept, in milliseconds: for people. What has fired is known by the last one.
 const KEPT_MS: i64 = 7 * 24 * 3_600 * 1_000;
+/// How many of one timer: one that fires each second would have 600,000 in that time.
+const KEPT: i64 = 100;
 
 /// An occurrence to be fired.
 #[derive(Debug, Clone)]
@@ -177,12 +179,15 @@ fn fire(connection: &Connection, fire: &Fire) -> Result<Fired> {
         ])?;
     connection
         .prepare_cached(
-            "DELETE FROM occurrences WHERE tenant = $1 AND trigger_id = $2 AND scheduled_ms < $3",
+            "DELETE FROM occurrences WHERE tenant = $1 AND trigger_id = $2 AND scheduled_ms < MAX($3, COALESCE((
+                SELECT scheduled_ms FROM occurrences WHERE tenant = $1 AND trigger_id = $2
+                ORDER BY scheduled_ms DESC LIMIT 1 OFFSET $4), $3))",
         )?
         .execute(params![
             trigger.tenant.as_str(),
             trigger.id,
-            fire.now_ms - KEPT_MS
+            fire.now_ms - KEPT_MS,
+            KEPT - 1
         ])?;
     failpoint::reach("timer.written");
     Ok(fired)

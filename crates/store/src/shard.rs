@@ -4,7 +4,7 @@
 //! so one that was paused and wakes up late changes nothing. Times are wall-clock milliseconds: a clock that jumps moves
 //! shards, it never lets two servers settle the same work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flint_model::{FunctionId, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -54,8 +54,15 @@ fn mine(connection: &Connection, node: &str) -> Result<Held> {
 
 impl Store {
     /// Says that a server lives until then, and gives it its part of the shards: it takes those of servers that do not live
-    /// any more, and gives up what is more than its part when there are others.
-    pub async fn hold_shards(&self, node: String, now_ms: UnixMillis, until_ms: UnixMillis) -> Result<Held> {
+    /// any more, and gives up what is more than its part when there are others. Of these the `busy` ones, on which something
+    /// is under way, come last.
+    pub async fn hold_shards(
+        &self,
+        node: String,
+        now_ms: UnixMillis,
+        until_ms: UnixMillis,
+        busy: BTreeSet<u32>,
+    ) -> Result<Held> {
         self.write(move |connection| {
             connection
                 .prepare_cached(
@@ -77,7 +84,8 @@ impl Store {
             let held = mine(connection, &node)?;
             let part = SHARDS.div_ceil(live.max(1)) as usize;
             if held.len() > part {
-                for shard in held.keys().skip(part) {
+                let (kept_first, others): (Vec<u32>, Vec<u32>) = held.keys().partition(|shard| busy.contains(shard));
+                for shard in kept_first.into_iter().chain(others).skip(part) {
                     connection
                         .prepare_cached("UPDATE shards SET owner = NULL, epoch = epoch + 1 WHERE shard = $1")?
                         .execute([shard])?;

@@ -94,7 +94,10 @@ async fn start(
     if room == 0 {
         return Ok(());
     }
-    for outgoing in parts.store.outgoing(target, now_ms, under_way, room).await? {
+    let engine = parts.engine.clone();
+    let mine = move |shard| engine.fence_of(shard).is_some();
+    let waiting = parts.store.outgoing(target, now_ms, under_way, room, mine);
+    for outgoing in waiting.await? {
         let Some(fence) = parts.engine.fence_of(outgoing.shard) else {
             continue;
         };

@@ -20,6 +20,8 @@ use crate::{Engine, Error};
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often the queue is looked through for what other servers put in, while there are any.
 const POLL_SHARED: Duration = Duration::from_millis(500);
+/// When an event that could not be settled is looked at again, in milliseconds.
+const UNSETTLED_MS: i64 = 1_000;
 /// How often dead letters are looked through for old ones.
 const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 
@@ -46,9 +48,9 @@ impl Engine {
         while !self.is_stopping() {
             let now = Instant::now();
             if now >= renew_at {
-                let gained = self.renew_lease().await;
+                let looks = self.renew_lease().await;
                 renew_at = Instant::now() + self.inner.config.queue.lease / 3;
-                if gained {
+                if looks {
                     poll_at = now;
                 }
             }
@@ -64,7 +66,7 @@ impl Engine {
                 expire_at = now + EXPIRE_EVERY;
                 self.expire_dead_letters().await;
             }
-            self.take_turns().await;
+            self.take_turns(renew_at).await;
             let now_ms = wall_ms();
             let due = self.inner.lines.next_ms(now_ms).map_or(LOOK_AGAIN, |next| {
                 Duration::from_millis(u64::try_from(next - now_ms).unwrap_or(0))
@@ -113,7 +115,8 @@ impl Engine {
         })
     }
 
-    /// Says that this server lives; says whether it has shards that it did not have before.
+    /// Says that this server lives; says whether the queue is to be looked through: it has other shards than before, or
+    /// could not work on its own for a while.
     async fn renew_lease(&self) -> bool {
         let config = &self.inner.config.queue;
         let asked = Instant::now();
@@ -123,19 +126,24 @@ impl Engine {
             .inner
             .parts
             .store
-            .hold_shards(config.node.clone(), now_ms, now_ms.saturating_add(length))
+            .hold_shards(
+                config.node.clone(),
+                now_ms,
+                now_ms.saturating_add(length),
+                self.inner.lines.busy_shards(),
+            )
             .await;
         match held {
             Ok(held) => {
                 let mut claim = self.claim();
-                let gained = held
-                    .iter()
-                    .any(|(shard, epoch)| claim.held.get(shard) != Some(epoch));
+                // A renewal that came late: what was read meanwhile was put aside.
+                let late = claim.until.is_none_or(|until| until <= Instant::now());
+                let other = claim.held != held;
                 *claim = Claim {
                     held,
                     until: Some(asked + config.lease),
                 };
-                gained
+                late || other
             }
             Err(error) => {
                 tracing::warn!(%error, "the queue's lease is not renewed; trying again");
@@ -147,8 +155,11 @@ impl Engine {
     async fn look_for_events(&self) {
         match self.inner.parts.store.waiting_events().await {
             Ok(waiting) => {
-                for of_one in waiting {
-                    self.inner.lines.waits(&of_one.function, of_one.visible_ms);
+                for (function, visible_ms) in waiting {
+                    // Those of others are told of when their shard comes here.
+                    if self.claim().covers(&function) {
+                        self.inner.lines.waits(&function, visible_ms);
+                    }
                 }
             }
             Err(error) => tracing::warn!(%error, "the queue cannot be read; trying again"),
@@ -165,8 +176,10 @@ impl Engine {
         }
     }
 
-    async fn take_turns(&self) {
-        loop {
+    /// Reads and starts what is due, but no longer than until the lease is to be renewed: while events run as fast as they
+    /// are read there is always another turn.
+    async fn take_turns(&self, until: Instant) {
+        while Instant::now() < until && !self.is_stopping() {
             let now_ms = wall_ms();
             let turn = {
                 let claim = self.claim();
@@ -209,15 +222,17 @@ impl Engine {
         let function = event.event.function.clone();
         let seq = event.seq;
         let again = self.try_and_settle(event).await;
-        let (again_ms, throttled) = again.unwrap_or((None, false));
+        // What is not settled is still in the queue: if its shard is here by then, it is looked at again.
+        let unsettled = || (Some(wall_ms().saturating_add(UNSETTLED_MS)), false);
+        let (again_ms, throttled) = again.unwrap_or_else(unsettled);
         self.inner.lines.done(&function, seq, again_ms, throttled);
     }
 
-    /// Says when the event comes again, and whether there was no room; `None` when it is no longer this server's.
+    /// Says when the event comes again, and whether there was no room; `None` when it stays as it is in the queue.
     async fn try_and_settle(&self, event: QueuedEvent) -> Option<(Option<i64>, bool)> {
         let new = &event.event;
         let fence = self.fence(&new.function)?;
-        // Gone with its function, unless the picture has not caught up: it is looked at again with the next poll.
+        // Gone with its function, unless the picture has not caught up.
         let entry = self.inner.snapshot.by_id(&new.function)?;
         let name = entry.function.name.clone();
         let settings = settings_of(&entry, new.qualifier.as_deref());

@@ -3,10 +3,11 @@
 //! Guarantees: no function takes more than what is left free (so that there is always some for one that comes), turns go
 //! round, and a function that is throttled is asked less. Holds no payloads. Pure besides its lock.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flint_model::{FunctionId, UnixMillis};
+use flint_store::shard_of;
 use tokio::sync::Notify;
 
 /// Events of one function under way at first.
@@ -188,9 +189,16 @@ impl Lines {
             .min()
     }
 
-    #[cfg(test)]
-    fn running(&self) -> usize {
+    /// How many events are under way.
+    pub(crate) fn running(&self) -> usize {
         self.lock().running
+    }
+
+    /// Shards with events under way: to give one up is to run them twice.
+    pub(super) fn busy_shards(&self) -> BTreeSet<u32> {
+        let state = self.lock();
+        let busy = state.lines.iter().filter(|(_, line)| !line.under_way.is_empty());
+        busy.map(|(function, _)| shard_of(function)).collect()
     }
 }
 
@@ -267,5 +275,16 @@ mod tests {
         lines.done(&id("a"), 1, None, false);
         assert_eq!((lines.running(), lines.next_ms(0)), (0, None));
         assert!(lines.lock().lines.is_empty() && lines.lock().turns.is_empty());
+    }
+
+    #[test]
+    fn shards_with_events_under_way_are_known() {
+        let lines = Lines::new(8);
+        lines.waits(&id("a"), 5);
+        lines.waits(&id("b"), 5);
+        assert!(lines.busy_shards().is_empty());
+        let turn = lines.turn(10, |_| true).unwrap();
+        lines.filled(&turn.function, &[1], None);
+        assert_eq!(lines.busy_shards(), BTreeSet::from([shard_of(&turn.function)]));
     }
 }

@@ -112,6 +112,19 @@ pub(super) fn judge(config: &Config, around: &Around<'_>, event: &QueuedEvent, t
     }
 }
 
+/// Of what a function said as it failed, in bytes: a reason, not an archive. The record of a destination has all of it.
+const LONGEST_MESSAGE: usize = 4_096;
+
+/// The first part of an answer as a text.
+fn beginning(payload: &[u8]) -> String {
+    let text = String::from_utf8_lossy(payload.get(..LONGEST_MESSAGE).unwrap_or(payload));
+    if payload.len() > LONGEST_MESSAGE {
+        format!("{text}…")
+    } else {
+        text.into_owned()
+    }
+}
+
 /// Between three quarters and the whole of a wait.
 fn jitter(wait: i64, luck: f64) -> i64 {
     #[expect(
@@ -167,7 +180,7 @@ fn given_up(
     outcome: Option<&Outcome>,
     why: Option<String>,
 ) -> Verdict {
-    let said = outcome.map(|outcome| String::from_utf8_lossy(&outcome.payload).into_owned());
+    let said = outcome.map(|outcome| beginning(&outcome.payload));
     let message = why
         .or(said)
         .unwrap_or_else(|| "it was older than its longest age".into());
@@ -274,4 +287,16 @@ fn record(
         response_payload: outcome.map(|outcome| raw(&outcome.payload)),
     };
     serde_json::to_vec(&record).map(Bytes::from).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_answer_is_not_all_kept_as_the_reason() {
+        assert_eq!(beginning(b"short"), "short");
+        let long = beginning(&vec![b'x'; 6_000_000]);
+        assert!(long.len() < 5_000 && long.ends_with('…'), "{}", long.len());
+    }
 }
