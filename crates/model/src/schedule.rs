@@ -135,6 +135,8 @@ pub struct Schedule {
     calendar: Option<(Calendar, Days)>,
 }
 
+/// Hours around a change of the clock in which times do not come in the order in which they are shown.
+const NEAR: i64 = 3;
 /// Days that are looked through for one on which the timer fires: ten years, more than the longest run of days off.
 const MOST_DAYS: usize = 3_660;
 
@@ -233,24 +235,42 @@ impl Schedule {
                 } else {
                     *every_ms
                 });
-                if after_ms < first {
-                    return Some(first);
-                }
-                let passed = (after_ms - first) / every_ms;
-                Some(first.saturating_add((passed + 1).saturating_mul(*every_ms)))
+                let next = if after_ms < first {
+                    first
+                } else {
+                    let passed = (after_ms - first) / every_ms;
+                    first.saturating_add((passed + 1).saturating_mul(*every_ms))
+                };
+                // Beyond the last time that there is a name for: never.
+                Timestamp::from_millisecond(next).is_ok().then_some(next)
             }
             Expression::At(civil) => {
                 let at = self.instants(*civil, false)[0]?;
                 (at > after_ms).then_some(at)
             }
-            Expression::Cron { cron, hourly } => self.next_of_cron(cron, *hourly, after_ms),
+            Expression::Cron { cron, hourly } => self
+                .next_with_steady_clock(cron, after_ms)
+                .or_else(|| self.next_of_cron(cron, *hourly, after_ms)),
         }
+    }
+
+    /// The short way, which nearly every look takes: far from a change of the clock the next time on the wall is the next
+    /// one. `None` when a change is near, or there is no such time.
+    fn next_with_steady_clock(&self, cron: &croner::Cron, after_ms: UnixMillis) -> Option<UnixMillis> {
+        const NEAR_MS: i64 = NEAR * 3_600_000;
+        let before = Timestamp::from_millisecond(after_ms.saturating_sub(NEAR_MS)).ok()?;
+        let change = self.zone.following(before).next();
+        let after = Timestamp::from_second(after_ms.div_euclid(1_000)).ok()?;
+        let civil = after.to_zoned(self.zone.clone()).datetime();
+        let next = self.instants(cron.find_next_occurrence(&civil, false).ok()?, false)[0]?;
+        let steady =
+            change.is_none_or(|change| change.timestamp().as_millisecond() > next.saturating_add(NEAR_MS));
+        (steady && next > after_ms).then_some(next)
     }
 
     /// Goes through the times that a clock on the wall would show, from a little before: near a change of the clock they do
     /// not come in the order in which they are shown.
     fn next_of_cron(&self, cron: &croner::Cron, hourly: bool, after_ms: UnixMillis) -> Option<UnixMillis> {
-        const NEAR: i64 = 3;
         let local = |ms: UnixMillis| -> Option<DateTime> {
             let stamp = Timestamp::from_millisecond(ms).ok()?;
             Some(stamp.to_zoned(self.zone.clone()).datetime())

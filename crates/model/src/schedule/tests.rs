@@ -330,3 +330,56 @@ fn payloads_have_the_forms_of_their_sources() {
     let mean = spread.iter().sum::<i64>() / 1_000;
     assert!((250_000..350_000).contains(&mean), "even: {mean}");
 }
+
+#[test]
+fn far_from_a_change_of_the_clock_the_short_way_finds_what_the_long_way_finds() {
+    let zones = [
+        "UTC",
+        "Asia/Shanghai",
+        "America/New_York",
+        "Europe/Berlin",
+        "Australia/Lord_Howe",
+        "Asia/Kathmandu",
+    ];
+    let rules = [
+        "* * * * *",
+        "*/7 * * * *",
+        "0 2 * * *",
+        "30 1 * * 0",
+        "0 */3 * * *",
+        "15 4 1 * *",
+        "30 2 8 3 *",
+    ];
+    let mut short_ways = 0;
+    for (zone, rule) in zones
+        .iter()
+        .flat_map(|zone| rules.iter().map(move |rule| (zone, rule)))
+    {
+        let text = format!(r#"{{"schedule":"{rule}","timezone":"{zone}"}}"#);
+        let timer: Timer = serde_json::from_str(&text).unwrap();
+        let schedule = Schedule::new(&timer, None, 0).unwrap();
+        let Expression::Cron { cron, hourly } = &schedule.expression else {
+            unreachable!("rules of cron only")
+        };
+        // Every 37 hours and a bit of 2026.
+        for step in 0..236_i64 {
+            let after = 1_767_225_600_000 + step * 133_333_777;
+            let Some(short) = schedule.next_with_steady_clock(cron, after) else {
+                continue;
+            };
+            short_ways += 1;
+            assert_eq!(
+                Some(short),
+                schedule.next_of_cron(cron, *hourly, after),
+                "{rule} {zone} after {after}"
+            );
+        }
+    }
+    assert!(short_ways > 6_000, "the short way is the usual one: {short_ways}");
+}
+
+#[test]
+fn a_rate_that_goes_beyond_all_time_never_comes() {
+    let timer: Timer = serde_json::from_str(r#"{"schedule":"rate(9000000000000 seconds)"}"#).unwrap();
+    assert_eq!(Schedule::new(&timer, None, 0).unwrap().next_after(1), None);
+}

@@ -81,8 +81,11 @@ impl Sender {
 
     fn body(&self, delivery: &Delivery) -> Result<Vec<u8>, String> {
         let letter = &delivery.letter;
-        let text = String::from_utf8_lossy(&delivery.body).into_owned();
-        let data = RawValue::from_string(text).map_err(|error| format!("the record is not JSON: {error}"))?;
+        let text = String::from_utf8_lossy(&delivery.body);
+        // A dead letter's body is what the sender sent: a payload that is no JSON goes as a text.
+        let data = RawValue::from_string(text.clone().into_owned())
+            .or_else(|_| serde_json::value::to_raw_value(&*text))
+            .map_err(|error| error.to_string())?;
         let time = jiff::Timestamp::from_millisecond(letter.died_ms).unwrap_or_default();
         let event = CloudEvent {
             specversion: "1.0",
@@ -97,7 +100,7 @@ impl Sender {
             subject: letter.request_id.as_str(),
             datacontenttype: "application/json",
             flinttenant: letter.tenant.as_str(),
-            flinthops: letter.context.hops + 1,
+            flinthops: letter.context.hops.saturating_add(1),
             data,
         };
         serde_json::to_vec(&event).map_err(|error| error.to_string())
@@ -116,7 +119,42 @@ fn signature(secret: &[u8], id: &str, timestamp: &str, body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use flint_model::event::{Context, DeadLetter, NewEvent, Source};
+    use flint_model::{AccountId, FunctionId, RequestId};
+
     use super::*;
+
+    #[test]
+    fn a_payload_that_is_no_json_is_delivered_as_a_text() {
+        let sender = Sender::new(&Config::default())
+            .body(&dead_letter(b"\xffno json"))
+            .unwrap();
+        let event: serde_json::Value = serde_json::from_slice(&sender).unwrap();
+        assert_eq!(event["data"], "\u{fffd}no json");
+        let empty = Sender::new(&Config::default()).body(&dead_letter(b"")).unwrap();
+        let event: serde_json::Value = serde_json::from_slice(&empty).unwrap();
+        assert_eq!(event["data"], "");
+    }
+
+    fn dead_letter(payload: &'static [u8]) -> Delivery {
+        let event = NewEvent {
+            tenant: AccountId::from_trusted("000000000000"),
+            function: FunctionId::from_trusted("f"),
+            qualifier: None,
+            request_id: RequestId::generate(),
+            payload: Bytes::from_static(payload),
+            context: Context::new(Source::Invoke, "someone"),
+            now_ms: 0,
+            visible_ms: 0,
+        };
+        Delivery {
+            target: "webhook://audit".into(),
+            kind: "dead-letter".into(),
+            body: event.payload.clone(),
+            letter: DeadLetter::of(&event, 1, "RetriesExhausted", String::new(), 1),
+        }
+    }
 
     /// The example of the Standard Webhooks reference libraries.
     #[test]
