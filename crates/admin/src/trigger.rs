@@ -6,10 +6,11 @@ use flint_api::Error as ApiError;
 use flint_api::time;
 use flint_api::trigger::{FireInfo, TimerBody, TriggerBody, TriggerInfo, TriggerList};
 use flint_model::artefact::is_name;
+use flint_model::config::Mode;
 use flint_model::event::{Context, Source};
 use flint_model::schedule::{Occurrence, Schedule, Timer, payload};
 use flint_model::trigger::Kind;
-use flint_model::{Invocation, Qualifier, RequestId, Trigger, UnixMillis};
+use flint_model::{Invocation, Qualifier, RequestId, Trigger, UnixMillis, VersionNumber};
 use flint_store::{Error as StoreError, NewTrigger, TriggerUpdate};
 use http::StatusCode;
 use jiff::Timestamp;
@@ -229,7 +230,7 @@ impl Admin {
         }
         let tenant = caller.tenant.clone();
         match self.store.function(tenant, body.function.clone()).await {
-            Ok(_) => {}
+            Ok(_) => wrong.extend(self.check_takes_events(caller, body).await?),
             Err(StoreError::FunctionNotFound(_)) => {
                 wrong.push(format!(
                     "function: there is no function {:?}; deploy it first",
@@ -260,6 +261,42 @@ impl Admin {
                 wrong.push(text);
                 Err(invalid(&wrong.join("; ")))
             }
+        }
+    }
+
+    /// Why what a trigger is to call would take none of its events, which would wait for hours and die; `None` when it does.
+    async fn check_takes_events(&self, caller: &Caller, body: &TriggerBody) -> Result<Option<String>> {
+        let (tenant, function) = (caller.tenant.clone(), body.function.clone());
+        let number = match body.qualifier.as_deref().map(Qualifier::parse) {
+            None => VersionNumber::Latest,
+            Some(Some(Qualifier::Version(number))) => number,
+            Some(Some(Qualifier::Alias(name))) => {
+                match self
+                    .store
+                    .alias(tenant.clone(), function.clone(), name.to_string())
+                    .await
+                {
+                    Ok((_, alias)) => alias.version,
+                    Err(StoreError::AliasNotFound(_)) => {
+                        return Ok(Some(format!(
+                            "qualifier: {function} has no alias {name}; make it first"
+                        )));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            // Said already.
+            Some(None) => return Ok(None),
+        };
+        match self.store.version(tenant, function.clone(), number).await {
+            Ok((_, version)) if version.config.mode == Mode::Web => Ok(Some(format!(
+                "function: {function} is a web function, which takes no events; name another one"
+            ))),
+            Ok(_) => Ok(None),
+            Err(StoreError::VersionNotFound(_)) => Ok(Some(format!(
+                "qualifier: {function} has no version {number}; publish it first"
+            ))),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -151,6 +151,21 @@ fn what_is_wrong_with_a_timer_is_said_at_once() {
 }
 
 #[test]
+fn a_timer_for_an_alias_that_is_not_there_is_refused() {
+    let collector = Collector::start().unwrap();
+    let (server, _folder) = quick(&collector, &[]);
+    let lambda = server.lambda().unwrap();
+    create(&lambda, &collector, "f");
+    for (qualifier, said) in [("nosuch", "no alias nosuch"), ("7", "no version 7")] {
+        let timer =
+            json!({ "function": "f", "qualifier": qualifier, "timer": { "schedule": "rate(1 hour)" } });
+        let answer = put(&server, "t", &timer);
+        let text = answer["message"].as_str().unwrap_or_default();
+        assert!(text.starts_with("qualifier:") && text.contains(said), "{answer}");
+    }
+}
+
+#[test]
 fn an_occurrence_is_left_out_while_the_one_before_runs() {
     let collector = Collector::start().unwrap();
     let (server, _folder) = quick(&collector, &[]);
