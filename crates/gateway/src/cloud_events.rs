@@ -64,6 +64,10 @@ impl Gateway {
         let now = jiff::Timestamp::now().to_string();
         let mut arriving = Vec::with_capacity(events.len());
         for (at, event) in events.iter().enumerate() {
+            if lambda && event.has_bytes() {
+                let text = "its data is no JSON, which format=lambda cannot carry; leave format out";
+                return Err(invalid(&format!("event {}: {text}", at + 1)));
+            }
             let value = if lambda {
                 event.to_event_bridge(&self.config.region, who.tenant.as_str(), &now)
             } else {
@@ -78,7 +82,11 @@ impl Gateway {
                 )));
             }
             // Times of arrival are no part of the event: a repetition has another one.
-            let digest = hex::encode(Sha256::digest(event.to_json().to_string()));
+            let mut digest = Sha256::new();
+            // Sent to another version it is no repetition: it would be lost silently.
+            digest.update(qualifier.as_ref().map(ToString::to_string).unwrap_or_default());
+            digest.update([0]);
+            digest.update(event.to_json().to_string());
             let context = Context {
                 hops: event.hops(),
                 trace_id: event.trace_id(),
@@ -99,15 +107,28 @@ impl Gateway {
             arriving.push(Arriving {
                 invocation,
                 context,
-                key: Some((event.identity(), digest)),
+                key: Some((event.identity(), hex::encode(digest.finalize()))),
             });
         }
+        self.accepted(who, &reference.name, qualifier.as_ref(), &events, arriving)
+            .await
+    }
+
+    /// Takes the events in and says under which ids.
+    async fn accepted(
+        &self,
+        who: &Who,
+        function: &str,
+        qualifier: Option<&Qualifier>,
+        events: &[CloudEvent],
+        arriving: Vec<Arriving>,
+    ) -> Result<Answer, Box<Answer>> {
         let taken = self.engine.accept_all(arriving).await;
         let arn = flint_model::reference::function_arn(
             &self.config.region,
             who.tenant.as_str(),
-            &reference.name,
-            qualifier.as_ref().map(ToString::to_string).as_deref(),
+            function,
+            qualifier.map(ToString::to_string).as_deref(),
         );
         let taken = taken.map_err(|error| Box::new(from_engine(&error, &arn)))?;
         let shown: Vec<Value> = events

@@ -129,6 +129,11 @@ impl CloudEvent {
         self.0.get(name).and_then(Value::as_str)
     }
 
+    /// Whether its data are bytes that are no text.
+    pub fn has_bytes(&self) -> bool {
+        self.0.contains_key("data_base64")
+    }
+
     /// What it is known by: two events with the same source and id are the same event.
     pub fn identity(&self) -> String {
         let of = |name| self.text(name).unwrap_or_default();
