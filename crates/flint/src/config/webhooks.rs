@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use flint_model::artefact::is_name;
 use flint_triggers::Webhook;
 
@@ -49,11 +51,13 @@ pub(super) fn take(
         let secret = match text("secret_file") {
             "" => None,
             file => match std::fs::read(file) {
-                Ok(secret) if !secret.trim_ascii().is_empty() => Some(secret.trim_ascii().to_vec()),
-                Ok(_) => {
-                    wrong("secret_file: is empty");
-                    None
-                }
+                Ok(secret) => match key_of(secret.trim_ascii()) {
+                    Ok(key) => Some(key),
+                    Err(text) => {
+                        wrong(&format!("secret_file: {text}"));
+                        None
+                    }
+                },
                 Err(error) => {
                     wrong(&format!("secret_file: name a file that can be read: {error}"));
                     None
@@ -64,4 +68,33 @@ pub(super) fn take(
         webhooks.insert(name.to_owned(), Webhook { url, secret });
     }
     (webhooks, table)
+}
+
+/// The key in a file: what Standard Webhooks hands out (`whsec_` and base64) is decoded, as every receiver does; anything else
+/// is taken as it is.
+fn key_of(secret: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let key = match secret.strip_prefix(b"whsec_") {
+        Some(encoded) => BASE64
+            .decode(encoded)
+            .map_err(|_| "what follows whsec_ is no base64; copy the secret as it was given")?,
+        None => secret.to_vec(),
+    };
+    if key.is_empty() {
+        return Err("is empty; write the secret into it");
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_of_standard_webhooks_is_decoded() {
+        assert_eq!(key_of(b"whsec_c2VjcmV0").as_deref(), Ok(&b"secret"[..]));
+        assert_eq!(key_of(b"plain text").as_deref(), Ok(&b"plain text"[..]));
+        for bad in [&b""[..], b"whsec_", b"whsec_!"] {
+            assert!(key_of(bad).is_err(), "{bad:?}");
+        }
+    }
 }
