@@ -138,6 +138,10 @@ async fn fire_due(parts: &Parts, config: &Arc<Config>, timers: &Arc<Timers>) -> 
     };
     let mut firing = JoinSet::new();
     for armed in due {
+        // What is left is fired after the next start, by its rule.
+        if parts.stop.is_cancelled() {
+            break;
+        }
         if firing.len() >= AT_ONCE {
             firing.join_next().await;
         }
