@@ -48,13 +48,17 @@ impl Admin {
         })
     }
 
-    /// The event runs again as a new one: with its request id, all its tries and a new age.
+    /// The event runs again as a new one: with its request id, all its tries and a new age. What a destination did not take is
+    /// delivered again, and nothing is run.
     pub(crate) async fn redrive_dead_letter(&self, caller: &Caller, request: &Request) -> Result<Response> {
         let id = request.path("Id").to_owned();
         let now_ms = (self.config.now)();
         let function = self.store.redrive(caller.tenant.clone(), id, now_ms).await?;
         if let Some(host) = &self.host {
-            host.engine.event_waits(&function, now_ms);
+            match function {
+                Some(function) => host.engine.event_waits(&function, now_ms),
+                None => host.engine.outgoing().notify_one(),
+            }
         }
         answer::json(StatusCode::ACCEPTED, &serde_json::json!({}))
     }

@@ -12,6 +12,9 @@ pub const RETRIES: u32 = 2;
 /// Longest age, unless set, in seconds. Source: `MaximumEventAgeInSeconds`: six hours.
 pub const MAX_AGE_S: u32 = 21_600;
 
+/// What stands before the reason of a letter whose delivery failed.
+const UNDELIVERABLE: &str = "Undeliverable after ";
+
 /// What brought an event about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -166,6 +169,9 @@ pub struct DeadLetter {
     /// The event's payload.
     #[serde(skip)]
     pub payload: Bytes,
+    /// What a destination did not take, with what it is: redriven, it is delivered again.
+    #[serde(skip)]
+    pub delivery: Option<(String, Bytes)>,
 }
 
 impl DeadLetter {
@@ -185,17 +191,24 @@ impl DeadLetter {
             target: None,
             context: event.context.clone(),
             payload: event.payload.clone(),
+            delivery: None,
         }
     }
 
     /// The same event, kept because a destination did not take what was to be delivered there.
-    pub fn undeliverable(&self, target: &str, why: String) -> Self {
+    pub fn undeliverable(&self, target: &str, kind: &str, body: Bytes, why: String) -> Self {
         Self {
             id: ulid::Ulid::new().to_string(),
-            reason: format!("Undeliverable after {}", self.reason),
+            reason: format!("{UNDELIVERABLE}{}", self.reason),
             message: why,
             target: Some(target.to_owned()),
+            delivery: Some((kind.to_owned(), body)),
             ..self.clone()
         }
+    }
+
+    /// What the event had come to before its delivery failed.
+    pub fn reason_before(&self) -> &str {
+        self.reason.strip_prefix(UNDELIVERABLE).unwrap_or(&self.reason)
     }
 }

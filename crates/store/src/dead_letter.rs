@@ -5,13 +5,14 @@ use flint_model::event::{Context, DeadLetter, NewEvent, Source};
 use flint_model::{AccountId, FunctionId, UnixMillis};
 use rusqlite::{Connection, Row, params};
 
+use crate::outbox::Delivery;
 use crate::{Error, Result, Store, event, failpoint, function};
 
 pub(crate) fn insert(connection: &Connection, letter: &DeadLetter) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO dead_letters (id, tenant, function_id, died_ms, document, payload)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO dead_letters (id, tenant, function_id, died_ms, document, payload, delivery_kind, delivery)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )?
         .execute(params![
             letter.id,
@@ -19,7 +20,9 @@ pub(crate) fn insert(connection: &Connection, letter: &DeadLetter) -> Result<()>
             letter.function.as_str(),
             letter.died_ms,
             serde_json::to_string(letter)?,
-            &letter.payload[..]
+            &letter.payload[..],
+            letter.delivery.as_ref().map(|(kind, _)| kind),
+            letter.delivery.as_ref().map(|(_, body)| &body[..])
         ])?;
     Ok(())
 }
@@ -28,12 +31,16 @@ fn from_row(row: &Row<'_>) -> Result<DeadLetter> {
     let document: String = row.get(0)?;
     let mut letter: DeadLetter = serde_json::from_str(&document)?;
     letter.payload = Bytes::from(row.get::<_, Vec<u8>>(1)?);
+    let kind: Option<String> = row.get(2)?;
+    let body: Option<Vec<u8>> = row.get(3)?;
+    letter.delivery = kind.zip(body.map(Bytes::from));
     Ok(letter)
 }
 
 fn get(connection: &Connection, tenant: &AccountId, id: &str) -> Result<DeadLetter> {
-    let mut query = connection
-        .prepare_cached("SELECT document, payload FROM dead_letters WHERE tenant = $1 AND id = $2")?;
+    let mut query = connection.prepare_cached(
+        "SELECT document, payload, delivery_kind, delivery FROM dead_letters WHERE tenant = $1 AND id = $2",
+    )?;
     let mut rows = query.query(params![tenant.as_str(), id])?;
     match rows.next()? {
         Some(row) => from_row(row),
@@ -46,6 +53,20 @@ fn delete(connection: &Connection, tenant: &AccountId, id: &str) -> Result<()> {
         .prepare_cached("DELETE FROM dead_letters WHERE tenant = $1 AND id = $2")?
         .execute(params![tenant.as_str(), id])?;
     Ok(())
+}
+
+/// The delivery that a letter tells of, to be tried again.
+fn again(letter: &DeadLetter) -> Option<Delivery> {
+    let (kind, body) = letter.delivery.clone()?;
+    let mut before = letter.clone();
+    before.reason = letter.reason_before().to_owned();
+    (before.target, before.delivery) = (None, None);
+    Some(Delivery {
+        target: letter.target.clone()?,
+        kind,
+        body,
+        letter: before,
+    })
 }
 
 impl Store {
@@ -100,12 +121,22 @@ impl Store {
         .await
     }
 
-    /// Puts a dead letter back into the queue of its function, with its request id and a new age; it is no dead letter any
-    /// more. Returns the function.
-    pub async fn redrive(&self, tenant: AccountId, id: String, now_ms: UnixMillis) -> Result<FunctionId> {
+    /// Puts a dead letter back into the queue of its function, with its request id and a new age, or, of one that a destination
+    /// did not take, delivers that again without running the function; it is no dead letter any more. Returns the function
+    /// that has an event by it, if one has.
+    pub async fn redrive(
+        &self,
+        tenant: AccountId,
+        id: String,
+        now_ms: UnixMillis,
+    ) -> Result<Option<FunctionId>> {
         let redriven = self
             .write(move |connection| {
                 let letter = get(connection, &tenant, &id)?;
+                if let Some(delivery) = again(&letter) {
+                    delete(connection, &tenant, &id)?;
+                    return event::deliver(connection, now_ms, &delivery);
+                }
                 let mut query =
                     connection.prepare_cached("SELECT 1 FROM functions WHERE tenant = $1 AND id = $2")?;
                 if !query.exists(params![tenant.as_str(), letter.function.as_str()])? {
@@ -127,7 +158,7 @@ impl Store {
                 };
                 event::insert(connection, &again)?;
                 delete(connection, &tenant, &id)?;
-                Ok(letter.function)
+                Ok(Some(letter.function))
             })
             .await;
         failpoint::reach("redrive.committed");

@@ -141,14 +141,17 @@ fn remember(connection: &Connection, event: &NewEvent, key: &IdempotencyKey) -> 
 }
 
 /// What goes to a function is in its queue by the same transaction; everything else waits in the outbox.
-fn deliver(connection: &Connection, event: &Settle, delivery: &Delivery) -> Result<Option<FunctionId>> {
+pub(crate) fn deliver(
+    connection: &Connection,
+    now_ms: UnixMillis,
+    delivery: &Delivery,
+) -> Result<Option<FunctionId>> {
     let Some(Destination::Function(reference)) = Destination::parse(&delivery.target) else {
-        outbox::insert(connection, delivery, event.now_ms)?;
+        outbox::insert(connection, delivery, now_ms)?;
         return Ok(None);
     };
     let letter = &delivery.letter;
-    let undeliverable =
-        |why: String| dead_letter::insert(connection, &letter.undeliverable(&delivery.target, why));
+    let undeliverable = |why: String| dead_letter::insert(connection, &delivery.undeliverable(why));
     let other = reference
         .account
         .as_deref()
@@ -176,8 +179,8 @@ fn deliver(connection: &Connection, event: &Settle, delivery: &Delivery) -> Resu
             trace_id: letter.context.trace_id.clone(),
             ..Context::new(Source::Destination, letter.context.caller.clone())
         },
-        now_ms: event.now_ms,
-        visible_ms: event.now_ms,
+        now_ms,
+        visible_ms: now_ms,
     };
     insert(connection, &caused)?;
     Ok(Some(function.id))
@@ -296,7 +299,7 @@ impl Store {
                     return Ok(woken);
                 }
                 for delivery in &settle.deliveries {
-                    woken.extend(deliver(connection, &settle, delivery)?);
+                    woken.extend(deliver(connection, settle.now_ms, delivery)?);
                 }
                 if let Some(letter) = &settle.dead {
                     dead_letter::insert(connection, letter)?;

@@ -23,6 +23,14 @@ pub struct Delivery {
     pub letter: DeadLetter,
 }
 
+impl Delivery {
+    /// What is kept of it when nobody takes it.
+    pub fn undeliverable(&self, why: String) -> DeadLetter {
+        self.letter
+            .undeliverable(&self.target, &self.kind, self.body.clone(), why)
+    }
+}
+
 /// A delivery that waits.
 #[derive(Debug, Clone)]
 pub struct Outgoing {

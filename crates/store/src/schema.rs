@@ -122,6 +122,10 @@ CREATE TABLE api_keys (
     tenant TEXT NOT NULL, name TEXT NOT NULL, hash TEXT NOT NULL, created_ms INTEGER NOT NULL,
     PRIMARY KEY (tenant, name));
 CREATE UNIQUE INDEX api_keys_by_hash ON api_keys (hash);
+", "
+ALTER TABLE dead_letters ADD COLUMN delivery_kind TEXT;
+ALTER TABLE dead_letters ADD COLUMN delivery BLOB;
+CREATE INDEX dead_letters_by_time ON dead_letters (died_ms);
 "];
 
 /// The oldest schema whose release can still work with what this one leaves behind (decision 002). Raised only by a step

@@ -173,7 +173,7 @@ async fn attempt(
         metrics.delivered(tenant.as_str(), "undeliverable");
         metrics.died(tenant.as_str(), "", "Undeliverable");
         tracing::warn!(target, why, "a delivery is given up; it is kept as a dead letter");
-        let letter = outgoing.delivery.letter.undeliverable(target, why);
+        let letter = outgoing.delivery.undeliverable(why);
         return parts.store.undeliverable(outgoing.seq, fence, letter).await;
     }
     metrics.delivered(tenant.as_str(), "retried");

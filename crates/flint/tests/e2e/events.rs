@@ -194,6 +194,31 @@ fn records_go_to_destinations_in_lambdas_form() {
 }
 
 #[test]
+fn what_a_destination_did_not_take_is_delivered_again_without_a_run() {
+    let collector = Collector::start().unwrap();
+    let audit = Collector::start().unwrap();
+    let (server, _folder) = quick(&audit, &["--set", "delivery.age_s=1"]);
+    let lambda = server.lambda().unwrap();
+    create(&lambda, &collector, "f");
+    let settings = json!({ "DestinationConfig": { "OnSuccess": { "Destination": "webhook://audit" } } });
+    put_settings(&lambda, "f", &settings);
+    audit.set_down(true);
+    lambda.send("f", &json!({ "n": 1 })).unwrap();
+    let letter = dead_letters(&server, 1).remove(0);
+    assert_eq!(letter["reason"], "Undeliverable after Success");
+    audit.set_down(false);
+    let path = format!("/api/v1/dead-letters/{}/redrive", letter["id"].as_str().unwrap());
+    own(&server, "POST", &path);
+    let posted = audit.wait_for(1, PATIENCE).unwrap();
+    assert_eq!(posted[0].json()["data"]["requestPayload"], json!({ "n": 1 }));
+    assert_eq!(collector.taken().len(), 1, "the function is not run again");
+    assert_eq!(
+        own(&server, "GET", "/api/v1/dead-letters")["dead_letters"],
+        json!([])
+    );
+}
+
+#[test]
 fn an_idempotency_key_takes_an_event_once_and_refuses_another() {
     let collector = Collector::start().unwrap();
     let (server, _folder) = quick(&collector, &[]);

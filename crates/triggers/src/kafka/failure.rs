@@ -70,11 +70,13 @@ pub(super) async fn give_up(
             mapping.parts.engine.outgoing().notify_one();
         }
         Some((text, Destination::Function(reference))) => {
-            call(mapping, text, reference, letter, body).await?;
+            call(mapping, text, reference, letter, body.into()).await?;
         }
         Some((text, Destination::Foreign(_))) => {
             let why = "this service is not reached from here".to_owned();
-            store.keep_dead_letter(letter.undeliverable(text, why)).await?;
+            store
+                .keep_dead_letter(letter.undeliverable(text, "dead-letter", body.into(), why))
+                .await?;
         }
         None => store.keep_dead_letter(letter).await?,
     }
@@ -115,6 +117,7 @@ fn letter_of(mapping: &Mapping, origin: &Origin<'_>, records: &[Record], conditi
             ..Context::new(Source::Kafka, format!("trigger:{}", trigger.name))
         },
         payload,
+        delivery: None,
     }
 }
 
@@ -124,7 +127,7 @@ async fn call(
     target: &str,
     reference: FunctionRef,
     letter: DeadLetter,
-    body: String,
+    body: bytes::Bytes,
 ) -> Result<(), flint_engine::Error> {
     let invocation = Invocation {
         request_id: letter.request_id.clone(),
@@ -132,7 +135,7 @@ async fn call(
         tenant: letter.tenant.clone(),
         function: reference.name,
         qualifier: reference.qualifier.as_deref().and_then(Qualifier::parse),
-        payload: body.into(),
+        payload: body.clone(),
         deadline: std::time::Instant::now(),
         client_context: None,
         trace_id: None,
@@ -148,7 +151,7 @@ async fn call(
         Err(error @ (flint_engine::Error::Store(_) | flint_engine::Error::Stopping)) => Err(error),
         // The function is gone, or does not take this: what was given up is kept here instead.
         Err(error) => {
-            let letter = letter.undeliverable(target, error.to_string());
+            let letter = letter.undeliverable(target, "dead-letter", body, error.to_string());
             Ok(mapping.parts.store.keep_dead_letter(letter).await?)
         }
     }
