@@ -93,7 +93,7 @@ fn measure(args: &Args, report: &mut Report, queue: bool) -> Result<()> {
         } else {
             Writer::Flint(store)
         };
-        let theirs = Writer::Bare(bare::Writer::open(&folder.path().join("bare.db"))?);
+        let theirs = Writer::Bare(bare::Writer::open(&folder.path().join("bare.db"), queue)?);
         let numbers = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
         let mut measured = [empty_pair()?, empty_pair()?];
         // The two take turns, so that both see the same disk; the first turn is not counted.

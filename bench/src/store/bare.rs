@@ -18,16 +18,20 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    /// Of definitions, or of events: a row of the same size and indexes as ours.
+    pub(super) fn open(path: &Path, events: bool) -> Result<Self> {
         let connection = Connection::open(path)?;
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-             CREATE TABLE functions (name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;",
+             CREATE TABLE functions (name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
+             CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, function_id TEXT NOT NULL, visible_ms INTEGER NOT NULL,
+                                  payload BLOB NOT NULL);
+             CREATE INDEX events_by_function ON events (function_id, visible_ms, seq);",
         )?;
         let (jobs, queue) = mpsc::channel(1024);
         std::thread::Builder::new()
             .name("bare-writer".into())
-            .spawn(move || work(&connection, queue))?;
+            .spawn(move || work(&connection, queue, events))?;
         Ok(Self { jobs })
     }
 
@@ -43,11 +47,11 @@ impl Writer {
     }
 }
 
-fn work(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
+fn work(connection: &Connection, mut queue: mpsc::Receiver<Job>, events: bool) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
         // A failed commit drops the senders, and every caller of it fails.
-        if commit(connection, &batch).is_err() {
+        if commit(connection, &batch, events).is_err() {
             return;
         }
         for (_, sender) in batch.drain(..) {
@@ -56,13 +60,25 @@ fn work(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
     }
 }
 
-fn commit(connection: &Connection, batch: &[Job]) -> rusqlite::Result<()> {
+fn commit(connection: &Connection, batch: &[Job], events: bool) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
-    let mut insert = transaction.prepare_cached("INSERT INTO functions (name, document) VALUES ($1, $2)")?;
-    for (number, _) in batch {
-        let document = format!("{number:01000}");
-        insert.execute(params![format!("bench-{number:06}"), document])?;
+    if events {
+        let sql = "INSERT INTO events (function_id, visible_ms, payload) VALUES ($1, $2, $3)";
+        let mut insert = transaction.prepare_cached(sql)?;
+        for (number, _) in batch {
+            insert.execute(params![
+                "01KAPV3Y0W3C6N8ZB0S3Z7S5QH",
+                i64::try_from(*number).unwrap_or(0),
+                [b'x'; 1_024]
+            ])?;
+        }
+    } else {
+        let mut insert =
+            transaction.prepare_cached("INSERT INTO functions (name, document) VALUES ($1, $2)")?;
+        for (number, _) in batch {
+            let document = format!("{number:01000}");
+            insert.execute(params![format!("bench-{number:06}"), document])?;
+        }
     }
-    drop(insert);
     transaction.commit()
 }
