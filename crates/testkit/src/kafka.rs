@@ -33,6 +33,8 @@ pub struct Broker {
     jars: PathBuf,
     ports: Ports,
     child: Option<Child>,
+    /// Ends the broker when this process ends, also one that a static holds and nobody drops.
+    watch: Option<Child>,
 }
 
 /// One port for each listener.
@@ -57,6 +59,7 @@ impl Broker {
             jars,
             ports,
             child: None,
+            watch: None,
         };
         broker.format()?;
         broker.run()?;
@@ -104,11 +107,26 @@ impl Broker {
 
     /// Ends the broker as a crash would: SIGKILL, no warning.
     pub fn kill(&mut self) -> Result<()> {
+        if let Some(mut watch) = self.watch.take() {
+            watch.kill()?;
+            watch.wait()?;
+        }
         if let Some(mut child) = self.child.take() {
             child.kill()?;
             child.wait()?;
         }
         Ok(())
+    }
+
+    /// A shell that waits for the end of this process, told by the end of its input, and then stops the broker.
+    fn watch(pid: u32) -> Result<Child> {
+        let watch = Command::new("sh")
+            .args(["-c", "read -r _; kill -9 \"$0\"", &pid.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(watch)
     }
 
     /// Starts it again on the same storage and the same ports.
@@ -171,6 +189,7 @@ impl Broker {
             .stderr(file)
             .spawn()
             .context("cannot start java; scripts/test.sh installs it")?;
+        self.watch = Some(Self::watch(child.id())?);
         let child = self.child.insert(child);
         let until = Instant::now() + START;
         loop {
