@@ -32,8 +32,7 @@ def database():
 
 @pytest.fixture(scope="module")
 def broker():
-    if not shutil.which("java") or not shutil.which("mvn"):
-        pytest.skip("the broker needs java and mvn")
+    assert shutil.which("java") and shutil.which("mvn"), "the broker needs java and mvn; scripts/test.sh installs them"
     made = Broker()
     yield made
     made.stop()
