@@ -79,6 +79,25 @@ pub(crate) fn server_with(binaries: &Binaries, arguments: &[&str]) -> Result<Ser
     Server::start(&binaries.flint, arguments)
 }
 
+/// CPU time of a platform, and the calls it was spent on.
+#[derive(Debug, Default)]
+struct Spent {
+    cpu: Duration,
+    calls: u64,
+}
+
+impl Spent {
+    fn add(&mut self, other: &Self) {
+        self.cpu += other.cpu;
+        self.calls += other.calls;
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a mean for people")]
+    fn each_us(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.calls as f64
+    }
+}
+
 /// One and many callers of one address, gathered over the turns.
 struct Measured {
     address: String,
@@ -114,24 +133,28 @@ pub(crate) fn run(args: &Args, binaries: &Binaries, report: &mut Report) -> Resu
     let server = server(binaries)?;
     let folder = tempfile::tempdir()?;
     flint_runtime::bootstrap::install(folder.path())?;
-    let mut cpu = Duration::ZERO;
-    let mut answers = 0;
+    let (mut ours, mut floor) = (Spent::default(), Spent::default());
     for language in Language::ALL {
         let spent = compare(args, binaries, language, &server, folder.path(), report)?;
-        cpu += spent.0;
-        answers += spent.1;
+        ours.add(&spent.0);
+        floor.add(&spent.1);
     }
-    #[expect(clippy::cast_precision_loss, reason = "a mean for people")]
-    let each = cpu.as_secs_f64() * 1e6 / answers as f64;
-    report.add("server-cpu-per-invocation", each, "us", None, Goal::AtMost(25.0));
+    report.add(
+        "server-cpu-per-invocation",
+        ours.each_us(),
+        "us",
+        Some(floor.each_us()),
+        Goal::AtMost(25.0),
+    );
     report.note(format!(
-        "{answers} calls; the load generator's thread shares the host's {} cores",
+        "{} calls; the load generator's thread shares the host's {} cores",
+        ours.calls,
         host::cpus()
     ));
     Ok(())
 }
 
-/// One language against its floors; returns CPU time of the platform and the calls it was spent on.
+/// One language against its floors; returns what the platform and the floor program spent.
 fn compare(
     args: &Args,
     binaries: &Binaries,
@@ -139,7 +162,7 @@ fn compare(
     server: &Server,
     folder: &Path,
     report: &mut Report,
-) -> Result<(Duration, u64)> {
+) -> Result<(Spent, Spent)> {
     let runtime = generator()?;
     let name = format!("warm-{}", language.name());
     language.create(&server.lambda()?, &name)?;
@@ -162,24 +185,25 @@ fn compare(
             bare,
         ))
     };
-    let mut cpu = Duration::ZERO;
+    let (mut cpu, mut floor_cpu) = (Duration::ZERO, Duration::ZERO);
     let (mut ours, mut framed, mut bare) = measured()?;
     for turn in 0..=args.turns {
         let before = host::platform_cpu(server.pid());
         ours.turn(args, &runtime, &calls)?;
         cpu += host::platform_cpu(server.pid()).saturating_sub(before);
+        let before = host::cpu_time(floor.child.id());
         framed.turn(args, &runtime, &calls)?;
+        floor_cpu += host::cpu_time(floor.child.id()).saturating_sub(before);
         if let Some(bare) = &mut bare {
             bare.turn(args, &runtime, &calls)?;
         }
         // The first turn starts instances and fills caches: it is not counted.
         if turn == 0 {
-            cpu = Duration::ZERO;
+            (cpu, floor_cpu) = (Duration::ZERO, Duration::ZERO);
             (ours, framed, bare) = measured()?;
         }
     }
     show(report, &name, &ours, &framed);
-    let answers = ours.answers();
     if let Some(bare) = bare {
         let (ours, bare) = (
             (ours.one.quantile_us(0.5), ours.many.rate()),
@@ -194,7 +218,11 @@ fn compare(
             Goal::None,
         );
     }
-    Ok((cpu, answers))
+    let spent = |cpu, measured: &Measured| Spent {
+        cpu,
+        calls: measured.answers(),
+    };
+    Ok((spent(cpu, &ours), spent(floor_cpu, &framed)))
 }
 
 fn show(report: &mut Report, name: &str, ours: &Measured, floor: &Measured) {

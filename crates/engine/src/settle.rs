@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use flint_model::outcome::{FunctionError, Timings};
+use flint_model::outcome::{FunctionError, Millis, Timings};
 use flint_model::{Invocation, Outcome, UnixMillis, limits};
 use flint_runtime::{Birth, Origin, Ran, Reply, Shared};
 use flint_telemetry::{FunctionMetrics, LogRecord};
@@ -196,8 +196,8 @@ pub(crate) fn not_started(
     };
     let version = &target.version;
     let remark = Some(format!(
-        "INIT_REPORT Init Duration: {:.2} ms\tPhase: init\tStatus: error\n",
-        millis(init)
+        "INIT_REPORT Init Duration: {} ms\tPhase: init\tStatus: error\n",
+        Millis::<2>(init)
     ));
     let report = Report {
         version,
@@ -303,17 +303,22 @@ fn log_text(report: &Report<'_>) -> String {
         text.push('\n');
     }
     text.push_str(report.remark.as_deref().unwrap_or_default());
-    let handler = millis(report.timings.handler);
+    let handler = report.timings.handler;
     let _ = write!(
         text,
-        "END RequestId: {id}\nREPORT RequestId: {id}\tDuration: {handler:.2} ms\tBilled Duration: {:.0} ms\t\
+        "END RequestId: {id}\nREPORT RequestId: {id}\tDuration: {} ms\tBilled Duration: {} ms\t\
          Memory Size: {} MB\tMax Memory Used: {} MB\t",
-        handler.ceil(),
+        Millis::<2>(handler),
+        handler.as_nanos().div_ceil(1_000_000),
         config.memory_mb,
         report.memory_peak.div_ceil(1 << 20),
     );
     if report.start.is_some() {
-        let _ = write!(text, "Init Duration: {:.2} ms\t", millis(report.timings.start()));
+        let _ = write!(
+            text,
+            "Init Duration: {} ms\t",
+            Millis::<2>(report.timings.start())
+        );
     }
     text.push('\n');
     text
@@ -335,17 +340,13 @@ fn stages(report: &Report<'_>, text: &mut String) {
     for (name, took) in report.timings.stages() {
         let of_start = !matches!(name, "queue" | "handler" | "reply");
         if report.start.is_some() || !of_start {
-            let _ = write!(text, " {name}={:.2}", millis(took));
+            let _ = write!(text, " {name}={}", Millis::<2>(took));
         }
     }
     if let Some(why) = report.start.as_ref().and_then(|start| start.why) {
         let _ = write!(text, " ({why})");
     }
     text.push_str("\t\n");
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
 }
 
 /// The wall clock, in milliseconds.

@@ -161,7 +161,7 @@ impl Doors {
         if let Err(error) = self.authenticator.check_head(&view, accepts, now) {
             return plain(refuse(&error));
         }
-        if self.admin.streams(&parts) {
+        if invoke.is_none() && self.admin.streams(&parts) {
             // Nothing of it is held, and a token is proof without the body.
             return plain(
                 match self.authenticator.authenticate(&view, Body::Unread, accepts, now) {

@@ -12,13 +12,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use flint_model::event::{Context, Source};
-use flint_model::outcome::{FunctionError, Timings};
+use flint_model::outcome::{FunctionError, Millis, Timings};
 use flint_model::{AccountId, Code, FunctionRef, Invocation, Outcome, Qualifier, RequestId, limits};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::Full;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use uuid::fmt::Simple;
 
 use crate::error::{aws_error, from_engine};
 use crate::{Answer, Gateway, Who, json_check};
@@ -260,7 +262,7 @@ pub(crate) fn timing(timings: &Timings) -> String {
     let mut text = String::with_capacity(120);
     for (name, took) in timings.stages() {
         let comma = if text.is_empty() { "" } else { ", " };
-        let _ = write!(text, "{comma}{name}={:.3}", took.as_secs_f64() * 1_000.0);
+        let _ = write!(text, "{comma}{name}={}", Millis::<3>(took));
     }
     text
 }
@@ -346,12 +348,9 @@ pub(crate) fn trace_id(headers: &HeaderMap) -> String {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs();
-    let digits = || RequestId::generate().as_str().replace('-', "");
-    let (root, parent) = (digits(), digits());
-    let (root, parent) = (
-        root.get(..24).unwrap_or_default(),
-        parent.get(..16).unwrap_or_default(),
-    );
+    let (mut root, mut parent) = ([0; Simple::LENGTH], [0; Simple::LENGTH]);
+    let root = &Uuid::new_v4().simple().encode_lower(&mut root)[..24];
+    let parent = &Uuid::new_v4().simple().encode_lower(&mut parent)[..16];
     format!("Root=1-{seconds:08x}-{root};Parent={parent};Sampled=0")
 }
 

@@ -1,5 +1,6 @@
 //! What an invocation came to.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,6 +47,24 @@ impl Timings {
     }
 }
 
+/// A duration as people read it: milliseconds with `D` decimals. Whole numbers only, since each call writes a dozen of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Millis<const D: u32>(pub Duration);
+
+impl<const D: u32> fmt::Display for Millis<D> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, parts) = (10_u128.pow(6 - D.min(6)), 10_u128.pow(D.min(6)));
+        let rounded = (self.0.as_nanos() + unit / 2) / unit;
+        write!(
+            out,
+            "{}.{:0width$}",
+            rounded / parts,
+            rounded % parts,
+            width = D as usize
+        )
+    }
+}
+
 /// Why a function's answer is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FunctionError {
@@ -72,4 +91,19 @@ pub struct Outcome {
     pub memory_peak: u64,
     /// The last 4 KiB of the log, when asked for.
     pub log_tail: Option<Bytes>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_are_rounded_to_their_decimals() {
+        let nanos = |nanos| Millis::<2>(Duration::from_nanos(nanos)).to_string();
+        assert_eq!(nanos(0), "0.00");
+        assert_eq!(nanos(1_234_999), "1.23");
+        assert_eq!(nanos(1_235_000), "1.24");
+        assert_eq!(nanos(59_999_995_001), "60000.00");
+        assert_eq!(Millis::<3>(Duration::from_micros(1_001)).to_string(), "1.001");
+    }
 }

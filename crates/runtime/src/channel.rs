@@ -9,11 +9,11 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use flint_model::limits;
 use serde::Serialize;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use crate::frame::{self, Frame, Kind};
 use crate::stream::{Credit, Piece, Sink};
+use crate::wire::Wire;
 
 /// What the runtime said in answer to a call or to INIT.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub(crate) struct InvokeHeader<'a> {
 
 #[derive(Debug)]
 pub(crate) struct Channel {
-    socket: UnixStream,
+    wire: Wire,
     input: BytesMut,
     output: BytesMut,
     stream: u32,
@@ -75,10 +75,8 @@ impl Channel {
     /// Makes the socket pair; returns the channel with the runtime's end (its descriptor 3).
     pub(crate) fn pair() -> std::io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let socket = UnixStream::from_std(ours)?;
         let channel = Self {
-            socket,
+            wire: Wire::new(ours)?,
             input: BytesMut::new(),
             output: BytesMut::new(),
             stream: 0,
@@ -114,8 +112,8 @@ impl Channel {
     }
 
     /// Its socket, and what was read of it and not yet used.
-    pub(crate) fn into_parts(self) -> (UnixStream, BytesMut) {
-        (self.socket, self.input)
+    pub(crate) fn into_parts(self) -> std::io::Result<(UnixStream, BytesMut)> {
+        Ok((UnixStream::from_std(self.wire.into_socket()?)?, self.input))
     }
 
     /// Asks the runtime to end in good order.
@@ -127,10 +125,7 @@ impl Channel {
 
     /// Writes what is to be written. May be dropped and called again: what was written is taken off.
     async fn flush(&mut self) -> std::io::Result<()> {
-        while !self.output.is_empty() {
-            self.socket.write_buf(&mut self.output).await?;
-        }
-        Ok(())
+        self.wire.write(&mut self.output).await
     }
 
     /// The call is over: nobody is told anything of it any more.
@@ -288,8 +283,7 @@ impl Channel {
                 Ok(None) => {}
                 Err(too_long) => return Err(Heard::Violation(too_long.to_string())),
             }
-            self.input.reserve(4 * 1024);
-            match self.socket.read_buf(&mut self.input).await {
+            match self.wire.read(&mut self.input).await {
                 // Also after half a frame: the process died while answering.
                 Ok(0) | Err(_) => return Err(Heard::Closed),
                 Ok(_) => {}
@@ -337,7 +331,7 @@ fn check_hello(frame: &Frame) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
     use crate::stream::{WINDOW, stream};

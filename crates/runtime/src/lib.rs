@@ -26,6 +26,7 @@ mod shared;
 mod stream;
 mod warm;
 mod web;
+mod wire;
 
 pub use archive::Archive;
 pub use config::Config;

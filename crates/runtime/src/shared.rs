@@ -146,7 +146,7 @@ impl Shared {
                 "a custom runtime takes one call at a time",
             )));
         };
-        let (socket, input) = channel.into_parts();
+        let (socket, input) = channel.into_parts()?;
         Ok(Launched::Ready(Box::new(Self {
             sandbox,
             talk: Talk::Framed(Mux::new(socket, input, config.log_bytes)),

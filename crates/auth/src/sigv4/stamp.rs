@@ -47,19 +47,22 @@ pub(crate) fn check(
     lifetime: Option<SignedDuration>,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let (made, clock) = (format(signed), format(now));
+    // Times are written only for who is refused: this runs for each request.
+    let words = || (format(signed), format(now));
     if signed > now.saturating_add(SKEW).unwrap_or(now) {
         let limit = format(now.saturating_add(SKEW).unwrap_or(now));
+        let (made, clock) = words();
         return Err(Error::OutOfTime(format!(
             "Signature not yet current: {made} is still later than {limit} ({clock} + 5 min.)"
         )));
     }
-    let (allowed, text) = match lifetime {
-        Some(lifetime) => (lifetime, format!("{} s", lifetime.as_secs())),
-        None => (SKEW, "5 min".to_owned()),
-    };
-    let limit = now.saturating_sub(allowed).unwrap_or(now);
+    let limit = now.saturating_sub(lifetime.unwrap_or(SKEW)).unwrap_or(now);
     if signed < limit {
+        let (made, clock) = words();
+        let text = lifetime.map_or_else(
+            || "5 min".to_owned(),
+            |lifetime| format!("{} s", lifetime.as_secs()),
+        );
         return Err(Error::OutOfTime(format!(
             "Signature expired: {made} is now earlier than {} ({clock} - {text}.)",
             format(limit)
