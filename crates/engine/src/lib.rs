@@ -112,8 +112,7 @@ struct Inner {
 impl Engine {
     /// Reads the definitions and starts following them. Versions left half ready by a crash are made ready again.
     pub async fn start(config: Config, parts: Parts) -> Result<Self, Error> {
-        let (seq, rows) = parts.store.load_all().await?;
-        let snapshot = snapshot::Snapshot::new(seq, config.account_concurrency);
+        let snapshot = snapshot::Snapshot::new(0, config.account_concurrency);
         let callers = rate::Callers::new(config.caller_rate);
         let caps = config.downstreams.iter();
         let downstreams = caps
@@ -144,9 +143,9 @@ impl Engine {
         let engine = Self {
             inner: Arc::new(inner),
         };
-        for row in rows {
-            engine.apply(row);
-        }
+        let takes = engine.clone();
+        let store = &engine.inner.parts.store;
+        let seq = store.for_each_function(move |row| takes.apply(row)).await?;
         engine.inner.snapshot.caught_up(seq);
         tokio::spawn(engine.clone().follow(seq));
         tokio::spawn(engine.clone().reap());

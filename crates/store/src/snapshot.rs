@@ -48,19 +48,74 @@ pub(crate) fn load(
     let mut rows = query.query(params![tenant.as_str(), id.as_str()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let function = function::from_row(row)?;
-    let versions = version::list(connection, &function, 0, i64::MAX)?;
-    let aliases = alias::list(connection, &function, "", i64::MAX)?;
-    let provisioned = provisioned::list(connection, &function, "", i64::MAX)?;
-    let event_invoke = event_invoke::list(connection, &function)?;
-    let urls = function_url::list(connection, &function, "", i64::MAX)?;
-    Ok(Some(FunctionRow {
+    whole(connection, function, &Parts::All).map(Some)
+}
+
+/// What lies under functions, besides versions: most have nothing of it.
+enum Parts {
+    /// Look for all of it.
+    All,
+    /// The ids of the functions that have any of it, table by table.
+    Of {
+        aliases: HashSet<String>,
+        provisioned: HashSet<String>,
+        event_invoke: HashSet<String>,
+        urls: HashSet<String>,
+    },
+}
+
+impl Parts {
+    fn read(connection: &Connection) -> Result<Self> {
+        let having = |table: &str| -> Result<HashSet<String>> {
+            let mut query = connection.prepare(&format!("SELECT DISTINCT function_id FROM {table}"))?;
+            let ids = query.query_map([], |row| row.get(0))?;
+            Ok(ids.collect::<rusqlite::Result<_>>()?)
+        };
+        Ok(Self::Of {
+            aliases: having("aliases")?,
+            provisioned: having("provisioned_concurrency")?,
+            event_invoke: having("event_invoke_configs")?,
+            urls: having("function_urls")?,
+        })
+    }
+
+    /// Whether a function may have aliases, provisioned concurrency, settings for events, URLs.
+    fn under(&self, function: &Function) -> [bool; 4] {
+        match self {
+            Self::All => [true; 4],
+            Self::Of {
+                aliases,
+                provisioned,
+                event_invoke,
+                urls,
+            } => [aliases, provisioned, event_invoke, urls].map(|ids| ids.contains(function.id.as_str())),
+        }
+    }
+}
+
+fn whole(connection: &Connection, function: Function, parts: &Parts) -> Result<FunctionRow> {
+    let [aliases, provisioned, event_invoke, urls] = parts.under(&function);
+    let mut row = FunctionRow {
+        versions: version::list(connection, &function, 0, i64::MAX)?,
+        aliases: Vec::new(),
+        provisioned: Vec::new(),
+        event_invoke: Vec::new(),
+        urls: Vec::new(),
         function,
-        versions,
-        aliases,
-        provisioned,
-        event_invoke,
-        urls,
-    }))
+    };
+    if aliases {
+        row.aliases = alias::list(connection, &row.function, "", i64::MAX)?;
+    }
+    if provisioned {
+        row.provisioned = provisioned::list(connection, &row.function, "", i64::MAX)?;
+    }
+    if event_invoke {
+        row.event_invoke = event_invoke::list(connection, &row.function)?;
+    }
+    if urls {
+        row.urls = function_url::list(connection, &row.function, "", i64::MAX)?;
+    }
+    Ok(row)
 }
 
 impl Store {
@@ -69,24 +124,20 @@ impl Store {
         self.read(move |connection| load(connection, &tenant, &id)).await
     }
 
-    /// Every function of every tenant, with the change number from which to follow.
-    pub async fn load_all(&self) -> Result<(i64, Vec<FunctionRow>)> {
-        self.read(|connection| {
+    /// Hands out every function of every tenant, one after the other: all at once may be many. Returns the change number from
+    /// which to follow.
+    pub async fn for_each_function(&self, mut each: impl FnMut(FunctionRow) + Send + 'static) -> Result<i64> {
+        self.read(move |connection| {
             // One read transaction: the rows and the change number belong together.
             let transaction = connection.unchecked_transaction()?;
             let seq = crate::changes::last(&transaction)?;
-            let mut query = transaction.prepare_cached("SELECT tenant, id FROM functions")?;
-            let ids = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-            let mut all = Vec::new();
-            for id in ids {
-                let (tenant, id) = id?;
-                all.extend(load(
-                    &transaction,
-                    &AccountId::from_trusted(tenant),
-                    &FunctionId::from_trusted(id),
-                )?);
+            let parts = Parts::read(&transaction)?;
+            let mut query = transaction.prepare(&format!("SELECT {} FROM functions", function::COLUMNS))?;
+            let mut rows = query.query([])?;
+            while let Some(row) = rows.next()? {
+                each(whole(&transaction, function::from_row(row)?, &parts)?);
             }
-            Ok((seq, all))
+            Ok(seq)
         })
         .await
     }

@@ -9,7 +9,8 @@ use flint_model::runtime::RuntimeId;
 use flint_model::version::{LastUpdate, State};
 use flint_model::{AccountId, CodeRef, Qualifier, RevisionId, VersionConfig, VersionNumber};
 use flint_store::{
-    AliasUpdate, ChangeLatest, Config, Error, NewAlias, NewFunction, Publish, Settled, Store, UpdateLatest,
+    AliasUpdate, ChangeLatest, Config, Error, FunctionRow, NewAlias, NewFunction, Publish, Settled, Store,
+    UpdateLatest,
 };
 
 fn tenant() -> AccountId {
@@ -314,8 +315,8 @@ async fn a_failed_command_in_a_group_leaves_no_trace_and_its_neighbours_stay() {
 async fn changes_are_followed_and_everything_survives_a_reopen() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&Config::new(folder.path())).unwrap();
-    let (seq, all) = store.load_all().await.unwrap();
-    assert!(all.is_empty());
+    let (seq, rows) = all(&store).await;
+    assert!(rows.is_empty());
     let mut watch = store.watch_changes();
     active(&store, "f").await;
     watch.changed().await.unwrap();
@@ -324,7 +325,33 @@ async fn changes_are_followed_and_everything_survives_a_reopen() {
     assert!(store.changes_since(upto).await.unwrap().1.is_empty());
     drop(store);
     let reopened = Store::open(&Config::new(folder.path())).unwrap();
-    assert_eq!(reopened.load_all().await.unwrap().1.len(), 1);
+    assert_eq!(all(&reopened).await.1.len(), 1);
+}
+
+/// All functions, with the change number from which to follow.
+async fn all(store: &Store) -> (i64, Vec<FunctionRow>) {
+    let (sender, rows) = std::sync::mpsc::channel();
+    let seq = store
+        .for_each_function(move |row| sender.send(row).unwrap())
+        .await
+        .unwrap();
+    (seq, rows.iter().collect())
+}
+
+/// What is read at the start is what is read of each function later, whatever lies under it.
+#[tokio::test]
+async fn functions_read_together_are_those_read_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_live(folder.path()).await;
+    active(&store, "bare").await;
+    let (_, rows) = all(&store).await;
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().any(|row| !row.aliases.is_empty()));
+    for row in rows {
+        let function = row.function.clone();
+        let one = store.load_function(function.tenant, function.id).await.unwrap();
+        assert_eq!(format!("{:?}", one.unwrap()), format!("{row:?}"));
+    }
 }
 
 /// SQLite numbers `$n` by first appearance, PostgreSQL by n: a text serves both only when they agree.
@@ -543,7 +570,7 @@ async fn what_is_provisioned_stays_within_what_is_reserved_or_left() {
     ));
     drop(store);
     let store = Store::open(&Config::new(folder.path())).unwrap();
-    let (_, rows) = store.load_all().await.unwrap();
+    let (_, rows) = all(&store).await;
     let row = rows.iter().find(|row| row.function.name == "f").unwrap();
     let found: Vec<_> = row
         .provisioned
