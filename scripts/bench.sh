@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 bench="${CARGO_TARGET_DIR:-target}/release/flint-bench"
 missed=0
-for verb in "warm" "cold --empty-pool" "cold" "burst" "density --functions 1000 --instances 100" "scale-out" "http" "fairness" "sandbox" "store" "queue" "kafka" "deploy" "start" "load"; do
+for verb in "warm" "cold --empty-pool" "cold" "burst" "density --functions 1000 --instances 100" "scale-out" "http" "fairness" "rolling" "sandbox" "store" "queue" "kafka" "deploy" "start" "load"; do
   printf '\n== bench %s\n' "$verb"
   # Descriptor 3 is closed: a bare runtime finds its socket there.
   name="${verb%% *}"

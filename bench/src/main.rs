@@ -15,6 +15,7 @@ mod http;
 mod kafka;
 mod load;
 mod report;
+mod rolling;
 mod sandbox;
 mod scale_out;
 mod start;
@@ -61,6 +62,8 @@ enum Verb {
     Density(density::Args),
     /// The latency of a function beside a flood of another.
     Fairness(fairness::Args),
+    /// Updates of a function under load.
+    Rolling(rolling::Args),
     /// Another instance of a busy function.
     ScaleOut(scale_out::Args),
     /// Function URLs against Invoke, the first byte of a stream, and how fast it flows.
@@ -106,6 +109,7 @@ fn run(arguments: Arguments) -> Result<bool> {
         Verb::Burst(args) => burst::run(&args, &binaries, &mut report)?,
         Verb::Density(args) => density::run(&args, &binaries, &mut report)?,
         Verb::Fairness(args) => fairness::run(&args, &binaries, &mut report)?,
+        Verb::Rolling(args) => rolling::run(&args, &binaries, &mut report)?,
         Verb::ScaleOut(args) => scale_out::run(&args, &binaries, &mut report)?,
         Verb::Http(args) => http::run(&args, &binaries, &mut report)?,
         Verb::Sandbox(args) => sandbox::run(&args, &mut report)?,

@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use crate::error::Limit;
+use crate::pace::Crush;
 use crate::pool::{Found, Grant, Handed};
 use crate::snapshot::VersionEntry;
 use crate::{Engine, Error};
@@ -20,10 +21,29 @@ impl Engine {
         for instance in dead {
             self.discard(instance);
         }
-        let (place, start) = match found {
+        let (mut place, mut start, waiting, starting) = match found {
             Found::Idle(live) => return Ok(Ok(Handed { live, fresh: false })),
-            Found::Wait { place, start } => (place, start),
+            Found::Wait {
+                place,
+                start,
+                waiting,
+                starting,
+            } => (place, start, waiting, starting),
         };
+        let crush = Crush {
+            waiting,
+            ready: version.instances.load(Ordering::Relaxed).saturating_sub(starting),
+            starting,
+        };
+        if start && let Some(patience) = version.pace.patience(crush) {
+            // One of those that are there should be free sooner than another can be started.
+            version.pool.start_refused();
+            let until = deadline.min(begun + patience);
+            if let Ok(granted) = tokio::time::timeout_at(until.into(), &mut place).await {
+                return granted.map_err(|_| Error::Stopping);
+            }
+            start = version.pool.start_after_all();
+        }
         if start {
             if self.make_room().is_ok() {
                 self.start_instance(version, None);

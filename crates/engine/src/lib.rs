@@ -16,6 +16,7 @@ mod habit;
 mod image;
 mod lease;
 mod mounts;
+mod pace;
 mod pool;
 mod prepare;
 mod provisioned;

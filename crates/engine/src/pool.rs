@@ -141,10 +141,13 @@ pub(crate) struct Pool {
 pub(crate) enum Found {
     /// An idle instance.
     Idle(Live),
-    /// A place in the line; `start` says that no start is under way for it.
+    /// A place in the line; `start` says that no start is under way for it: it is counted as one from now on.
     Wait {
         place: oneshot::Receiver<Grant>,
         start: bool,
+        /// Calls in line, and starts under way before this one's.
+        waiting: usize,
+        starting: usize,
     },
 }
 
@@ -164,11 +167,17 @@ impl Pool {
         let (sender, place) = oneshot::channel();
         state.line.retain(|waiter| !waiter.is_closed());
         state.line.push_back(sender);
-        let start = state.starting < state.line.len();
+        let (waiting, starting) = (state.line.len(), state.starting);
+        let start = starting < waiting;
         if start {
             state.starting += 1;
         }
-        Found::Wait { place, start }
+        Found::Wait {
+            place,
+            start,
+            waiting,
+            starting,
+        }
     }
 
     /// A start that `take` asked for has ended; its result goes to the head of the line, or to the idle ones.
@@ -188,9 +197,20 @@ impl Pool {
         self.lock().starting += 1;
     }
 
-    /// A start that `take` asked for was not allowed.
+    /// A start that `take` asked for was not allowed, or is put off.
     pub(crate) fn start_refused(&self) {
         self.lock().starting -= 1;
+    }
+
+    /// Asks for a start that was put off; false when it is not needed any more.
+    pub(crate) fn start_after_all(&self) -> bool {
+        let mut state = self.lock();
+        let waiting = state.line.iter().filter(|waiter| !waiter.is_closed()).count();
+        let needed = waiting > state.starting;
+        if needed {
+            state.starting += 1;
+        }
+        needed
     }
 
     /// Gives an instance to the head of the line, or keeps it idle. Handed back when the pool is closed: destroy it.

@@ -102,6 +102,7 @@ fn outcome(
     facts: &Facts,
     ran: &Ran,
 ) -> Outcome {
+    version.pace.ran(ran.handler);
     let mut timings = Timings {
         handler: ran.handler,
         ..Timings::default()
@@ -112,6 +113,7 @@ fn outcome(
         timings.runtime = birth.runtime;
         timings.init = birth.init;
         version.habit.started(timings.start());
+        version.pace.started(timings.start());
         Start {
             from: birth.from,
             why: version.why_fresh(),

@@ -24,6 +24,7 @@ use crate::Engine;
 use crate::admission::Gate;
 use crate::crowd::Crowd;
 use crate::habit::Habit;
+use crate::pace::Pace;
 use crate::pool::Pool;
 use crate::provisioned::{self, Provision};
 
@@ -40,6 +41,8 @@ pub(crate) struct VersionEntry {
     /// Instances of either kind that exist, from the start of their start.
     pub(crate) instances: Arc<AtomicUsize>,
     pub(crate) habit: Habit,
+    /// Of the function, whatever its version.
+    pub(crate) pace: Arc<Pace>,
     /// Instances to be kept ready: aliases come and go while the version stays.
     ready: AtomicUsize,
     /// Instances that are kept ready apart from the others.
@@ -231,12 +234,14 @@ impl Snapshot {
             .filter(|old| old.function.id == row.function.id);
         let gate = self.gate(&row, old.as_deref());
         let provisioned_gates = provisioned::gates(&row, old.as_deref());
+        let before = old.as_ref().and_then(|old| old.versions.values().next());
+        let pace = before.map_or_else(Arc::default, |entry| Arc::clone(&entry.pace));
         let versions: BTreeMap<_, _> = row
             .versions
             .into_iter()
             .map(|version| {
                 let known = old.as_ref().and_then(|old| old.versions.get(&version.number));
-                (version.number, carry_over(known, version, &row.function))
+                (version.number, carry_over(known, version, &row.function, &pace))
             })
             .collect();
         say_what_is_kept_ready(&versions, &row.aliases);
@@ -323,7 +328,12 @@ impl Snapshot {
 }
 
 /// The entry for a version: the known one when it is still what serves, else a new one.
-fn carry_over(known: Option<&Arc<VersionEntry>>, version: Version, function: &Function) -> Arc<VersionEntry> {
+fn carry_over(
+    known: Option<&Arc<VersionEntry>>,
+    version: Version,
+    function: &Function,
+    pace: &Arc<Pace>,
+) -> Arc<VersionEntry> {
     if let Some(known) = known {
         let serves_on = version.last_update == LastUpdate::InProgress && known.version.state == State::Active;
         let same = known.version.config == version.config
@@ -349,6 +359,7 @@ fn carry_over(known: Option<&Arc<VersionEntry>>, version: Version, function: &Fu
         crowd: Crowd::default(),
         instances: Arc::default(),
         habit: Habit::default(),
+        pace: Arc::clone(pace),
         ready: AtomicUsize::new(0),
         provision: Arc::default(),
         rate,
