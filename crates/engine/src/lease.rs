@@ -7,8 +7,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use crate::error::Limit;
-use crate::pace::Crush;
-use crate::pool::{Found, Grant, Handed};
+use crate::pool::{Found, Grant, Handed, Next};
 use crate::snapshot::VersionEntry;
 use crate::{Engine, Error};
 
@@ -17,45 +16,54 @@ impl Engine {
     pub(crate) async fn lease(&self, version: &Arc<VersionEntry>, deadline: Instant) -> Result<Grant, Error> {
         let begun = Instant::now();
         let mut dead = Vec::new();
-        let found = version.pool.take(&version.habit, &mut dead);
+        let instances = version.instances.load(Ordering::Relaxed);
+        let found = version
+            .pool
+            .take(&version.habit, &version.pace, instances, &mut dead);
         for instance in dead {
             self.discard(instance);
         }
-        let (mut place, mut start, waiting, starting) = match found {
+        let (mut place, next) = match found {
             Found::Idle(live) => return Ok(Ok(Handed { live, fresh: false })),
-            Found::Wait {
-                place,
-                start,
-                waiting,
-                starting,
-            } => (place, start, waiting, starting),
+            Found::Wait { place, next } => (place, next),
         };
-        let crush = Crush {
-            waiting,
-            ready: version.instances.load(Ordering::Relaxed).saturating_sub(starting),
-            starting,
+        let mut start = next == Next::Start;
+        let mut look = match next {
+            Next::StartAfter(patience) => patience,
+            Next::Wait | Next::Start => version.pace.look_again(),
         };
-        if start && let Some(patience) = version.pace.patience(crush) {
-            // One of those that are there should be free sooner than another can be started.
-            version.pool.start_refused();
-            let until = deadline.min(begun + patience);
-            if let Ok(granted) = tokio::time::timeout_at(until.into(), &mut place).await {
-                return granted.map_err(|_| Error::Stopping);
+        loop {
+            if start {
+                if self.make_room().is_ok() {
+                    self.start_instance(version, None);
+                } else {
+                    version.pool.start_refused();
+                    return self.wait_for_room(version, place, deadline).await;
+                }
             }
-            start = version.pool.start_after_all();
+            let until = deadline.min(Instant::now() + look);
+            match tokio::time::timeout_at(until.into(), &mut place).await {
+                Ok(granted) => return granted.map_err(|_| Error::Stopping),
+                Err(_) if until == deadline => {
+                    return Err(Error::DeadlineExceeded(begun.elapsed().as_millis()));
+                }
+                // The start that was meant for this call may have gone to one before it, and what it waits for now takes longer
+                // than was to be expected.
+                Err(_) => start = version.pool.start_after_all(),
+            }
+            look = version.pace.look_again();
         }
-        if start {
+    }
+
+    /// An instance went away that calls in line were to get.
+    pub(crate) fn start_for_line(&self, version: &Arc<VersionEntry>) {
+        if version.pool.start_after_all() {
             if self.make_room().is_ok() {
                 self.start_instance(version, None);
             } else {
                 version.pool.start_refused();
-                return self.wait_for_room(version, place, deadline).await;
+                self.starve(version);
             }
-        }
-        match tokio::time::timeout_at(deadline.into(), place).await {
-            Ok(Ok(grant)) => Ok(grant),
-            Ok(Err(_)) => Err(Error::Stopping),
-            Err(_) => Err(Error::DeadlineExceeded(begun.elapsed().as_millis())),
         }
     }
 

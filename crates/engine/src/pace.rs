@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// The longest that a start is put off.
 const LONGEST: Duration = Duration::from_millis(250);
+/// How often a call in line looks whether it has to start one after all, at the most and the least.
+const LOOK: (Duration, Duration) = (Duration::from_millis(10), LONGEST);
 /// The shortest that is worth a timer.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -75,6 +77,12 @@ impl Pace {
             start + 2 * served
         };
         Some(Duration::from_micros(wait).clamp(SHORTEST, LONGEST))
+    }
+
+    /// When a call that waits in line looks again whether enough instances are being started.
+    pub(crate) fn look_again(&self) -> Duration {
+        let start = u64::from(self.start.load(Ordering::Relaxed));
+        Duration::from_micros(2 * start).clamp(LOOK.0, LOOK.1)
     }
 }
 

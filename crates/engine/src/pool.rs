@@ -14,6 +14,7 @@ use flint_telemetry::Metrics;
 use tokio::sync::oneshot;
 
 use crate::habit::Habit;
+use crate::pace::{Crush, Pace};
 use crate::provisioned::Slot;
 
 /// An instance that counts as live for as long as it exists, whoever drops it.
@@ -141,19 +142,28 @@ pub(crate) struct Pool {
 pub(crate) enum Found {
     /// An idle instance.
     Idle(Live),
-    /// A place in the line; `start` says that no start is under way for it: it is counted as one from now on.
+    /// A place in the line, and what is to be done for it.
     Wait {
         place: oneshot::Receiver<Grant>,
-        start: bool,
-        /// Calls in line, and starts under way before this one's.
-        waiting: usize,
-        starting: usize,
+        next: Next,
     },
 }
 
+/// What a call in line does. Decided with the line locked: who comes next relies on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// As many starts are under way as calls wait.
+    Wait,
+    /// It starts an instance, which is counted from now on.
+    Start,
+    /// It starts one after so long, if it still has to.
+    StartAfter(Duration),
+}
+
 impl Pool {
-    /// Takes the instance used last, or a place in the line. Instances found dead are handed out for disposal.
-    pub(crate) fn take(&self, habit: &Habit, dead: &mut Vec<Live>) -> Found {
+    /// Takes the instance used last, or a place in the line. Instances found dead are handed out for disposal; `instances` are
+    /// those that exist, from the start of their start.
+    pub(crate) fn take(&self, habit: &Habit, pace: &Pace, instances: usize, dead: &mut Vec<Live>) -> Found {
         let now = Instant::now();
         let mut state = self.lock();
         while let Some(idle) = state.idle.pop() {
@@ -167,17 +177,20 @@ impl Pool {
         let (sender, place) = oneshot::channel();
         state.line.retain(|waiter| !waiter.is_closed());
         state.line.push_back(sender);
-        let (waiting, starting) = (state.line.len(), state.starting);
-        let start = starting < waiting;
-        if start {
+        let crush = Crush {
+            waiting: state.line.len(),
+            ready: instances.saturating_sub(state.starting),
+            starting: state.starting,
+        };
+        let next = if crush.starting >= crush.waiting {
+            Next::Wait
+        } else if let Some(patience) = pace.patience(crush) {
+            Next::StartAfter(patience)
+        } else {
             state.starting += 1;
-        }
-        Found::Wait {
-            place,
-            start,
-            waiting,
-            starting,
-        }
+            Next::Start
+        };
+        Found::Wait { place, next }
     }
 
     /// A start that `take` asked for has ended; its result goes to the head of the line, or to the idle ones.
@@ -197,12 +210,12 @@ impl Pool {
         self.lock().starting += 1;
     }
 
-    /// A start that `take` asked for was not allowed, or is put off.
+    /// A start that `take` asked for was not allowed.
     pub(crate) fn start_refused(&self) {
         self.lock().starting -= 1;
     }
 
-    /// Asks for a start that was put off; false when it is not needed any more.
+    /// Asks for a start when fewer are under way than calls wait; it is counted from now on.
     pub(crate) fn start_after_all(&self) -> bool {
         let mut state = self.lock();
         let waiting = state.line.iter().filter(|waiter| !waiter.is_closed()).count();

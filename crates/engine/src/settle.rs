@@ -75,7 +75,10 @@ pub(crate) fn settle(
         // After a time-out the sandbox and its /tmp serve on with a fresh process, as on Lambda.
         Reply::TimedOut | Reply::Cancelled => engine.restart_instance(version, live),
         _ if ran.reply.is_of_handler() && live.instance.is_alive() => engine.give_back(version, live),
-        _ => engine.discard(live),
+        _ => {
+            engine.discard(live);
+            engine.start_for_line(version);
+        }
     }
     outcome
 }

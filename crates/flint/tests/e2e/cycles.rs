@@ -1,5 +1,6 @@
 //! Instance cycles: start, call, end, a thousand times (`FLINT_CYCLES` for more). Everything comes back exactly.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use flint_testkit::{Footprint, Server, resident_kib};
@@ -7,7 +8,9 @@ use serde_json::json;
 
 use crate::{server, times};
 
-const APP: &str = "import os\ndef handler(e, c):\n  if e: os._exit(0)\n  return 1";
+const APP: &str = "import os, time\ndef handler(e, c):\n  if e: os._exit(0)\n  time.sleep(0.05)\n  return 1";
+/// Calls at once of those that leave their instances idle.
+const ROUND: usize = 64;
 
 #[test]
 fn a_thousand_instances_leave_nothing_behind() {
@@ -25,14 +28,14 @@ fn a_thousand_instances_leave_nothing_behind() {
         .create("f", "python3.11", "app.handler", &[("app.py", APP)], &json!({}))
         .unwrap();
     drop(lambda);
-    let run = |count: usize, payload: bool| {
+    let run = |callers: usize, each: usize, payload: bool| {
         // A client of its own, whose connections close with it.
         let lambda = server.lambda().unwrap();
         std::thread::scope(|scope| {
-            for _ in 0..4 {
+            for _ in 0..callers {
                 let lambda = &lambda;
                 scope.spawn(move || {
-                    for _ in 0..count / 4 {
+                    for _ in 0..each {
                         let answer = lambda.invoke("f", &json!(payload)).unwrap();
                         assert_eq!(answer.function_error.is_some(), payload, "{answer:?}");
                     }
@@ -41,13 +44,24 @@ fn a_thousand_instances_leave_nothing_behind() {
         });
     };
     // Half end by exiting in the middle of a call, half by being idle. First some of each to warm up every path.
-    run(40, true);
-    idle_cycles(&server, &run, 16);
+    run(4, 10, true);
+    run(ROUND, 1, false);
     let (before, memory_before) = (settled(&server), resident_kib(server.pid()));
-    run(cycles / 2, true);
-    idle_cycles(&server, &run, cycles / 2);
+    let open_before = open_files(&server);
+    let begun = starts(&server);
+    run(4, cycles / 8, true);
+    let wanted = f64::from(u32::try_from(cycles).unwrap());
+    while starts(&server) - begun < wanted {
+        run(ROUND, 1, false);
+        settled(&server);
+    }
+    let cycles = starts(&server) - begun;
     let (after, memory_after) = (settled(&server), resident_kib(server.pid()));
-    assert_eq!(before, after);
+    let open_after = open_files(&server);
+    assert_eq!(
+        before, after,
+        "open before: {open_before:#?}, after: {open_after:#?}"
+    );
     println!("{cycles} cycles: {after:?}, resident {memory_before} -> {memory_after} KiB");
     let allowed = memory_before + memory_before / 50 + 1_024;
     assert!(
@@ -56,12 +70,33 @@ fn a_thousand_instances_leave_nothing_behind() {
     );
 }
 
-/// Instances that end by being idle: each round of calls starts new ones.
-fn idle_cycles(server: &Server, run: &dyn Fn(usize, bool), count: usize) {
-    for _ in 0..count.div_ceil(32) {
-        run(32, false);
-        settled(server);
+/// What the server holds open, by kind, and how many that are in all. The store opens another connection when two readers meet, and keeps a few of them:
+/// those are only counted.
+fn open_files(server: &Server) -> (BTreeMap<String, usize>, usize) {
+    let mut kinds = BTreeMap::new();
+    for entry in std::fs::read_dir(format!("/proc/{}/fd", server.pid()))
+        .unwrap()
+        .flatten()
+    {
+        let target = std::fs::read_link(entry.path()).unwrap_or_default();
+        let kind = target.display().to_string();
+        let kind = kind.split(":[").next().unwrap_or_default().to_owned();
+        *kinds.entry(kind).or_default() += 1;
     }
+    let (all, mut connections) = (kinds.values().sum(), 0);
+    kinds.retain(|kind, count| {
+        let of_store = kind.contains("/flint.db");
+        connections += if of_store { *count } else { 0 };
+        !of_store
+    });
+    assert!(connections <= 12, "{connections} files of the store are open");
+    (kinds, all)
+}
+
+/// Instances started so far.
+fn starts(server: &Server) -> f64 {
+    let of = |origin: &str| server.metric(&format!("flint_starts_total{{origin=\"{origin}\"}}"));
+    of("warm").unwrap_or(0.0) + of("fresh").unwrap_or(0.0)
 }
 
 /// Readings in a row that are to be the same: some tenths of a second.
