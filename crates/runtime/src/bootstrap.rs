@@ -6,6 +6,35 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// Puts the parts of the Node.js bootstrap together: `bundle.js` says why. Each may require those before it.
+macro_rules! nodejs {
+    ($($part:literal),*) => {
+        concat!(
+            include_str!("../../../runtimes/nodejs/bundle.js"),
+            $(
+                "\npart('./", $part, "', (exports, require) => {\n",
+                include_str!(concat!("../../../runtimes/nodejs/", $part, ".js")),
+                "});\n",
+            )*
+        )
+    };
+}
+
+const NODEJS: &str = nodejs!(
+    "protocol",
+    "channel",
+    "errors",
+    "calls",
+    "log",
+    "handler",
+    "context",
+    "answers",
+    "streaming",
+    "single",
+    "beside",
+    "main"
+);
+
 /// Sub-folder, file name and content of each.
 const FILES: &[(&str, &str, &[u8])] = &[
     (
@@ -13,11 +42,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
         "bootstrap.py",
         include_bytes!("../../../runtimes/python/bootstrap.py"),
     ),
-    (
-        "nodejs",
-        "bootstrap.js",
-        include_bytes!("../../../runtimes/nodejs/bootstrap.js"),
-    ),
+    ("nodejs", "bootstrap.js", NODEJS.as_bytes()),
     ("java", "bootstrap.jar", JAVA),
 ];
 

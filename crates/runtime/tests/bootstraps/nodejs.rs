@@ -283,6 +283,45 @@ fn the_context_has_lambdas_fields() {
 }
 
 #[test]
+fn a_trace_id_is_shown_as_a_variable_and_is_none() {
+    // What is set stays in the memory of the process for ever, so it must not be one value for each call.
+    let source = "const { execFileSync } = require('child_process');
+const name = '_X_AMZN_TRACE_ID';
+exports.handler = async (e) => {
+  const child = execFileSync('/bin/sh', ['-c', 'echo \"$_X_AMZN_TRACE_ID $PATH $TZ\"']).toString();
+  const listed = [name in process.env, Object.keys(process.env).includes(name), { ...process.env }[name]];
+  const set = process.report ? name in process.report.getReport().environmentVariables : false;
+  const hour = (zone) => { process.env.TZ = zone; return new Date(0).getHours(); };
+  const own = [process.env.TZ, hour('Asia/Shanghai'), process.env.TZ, delete process.env.TZ, process.env.TZ];
+  const seen = process.env[name];
+  process.env[name] = 5;
+  const changed = process.env[name];
+  delete process.env[name];
+  return [seen, child, listed, set, own, changed, name in process.env];
+};
+";
+    let mut instance = started(source);
+    for trace in ["Root=1-2", "Root=1-3;Sampled=1"] {
+        let stream = instance.invoke(b"{}", &json!({ "trace_id": trace }));
+        let expected = json!([
+            trace,
+            format!("{trace} /usr/bin:/bin \n"),
+            [true, true, trace],
+            false,
+            [null, 8, "Asia/Shanghai", true, null],
+            "5",
+            false
+        ]);
+        assert_eq!(instance.answer(stream), Some(Answer::Data(expected.to_string())));
+    }
+    let text = instance.data("{}");
+    assert!(
+        text.starts_with(r#"[null," /usr/bin:/bin \n",[false,false,null],false,"#),
+        "{text}"
+    );
+}
+
+#[test]
 fn console_lines_have_lambdas_format_and_output_survives_an_exit() {
     let source = "console.log('loading');
 exports.handler = async (e) => {
