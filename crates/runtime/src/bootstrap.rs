@@ -27,6 +27,7 @@ const NODEJS: &str = nodejs!(
     "calls",
     "log",
     "handler",
+    "cache",
     "context",
     "answers",
     "streaming",
@@ -49,8 +50,11 @@ const FILES: &[(&str, &str, &[u8])] = &[
 /// Built by build.rs; empty when this binary was built without Maven or a JDK.
 pub(crate) const JAVA: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bootstrap.jar"));
 
-/// Writes the bootstraps below a folder, readable by every instance's uid.
+/// Writes the bootstraps below a folder, readable by every instance's uid; and the place where node's cache is mounted.
 pub fn install(folder: &Path) -> io::Result<()> {
+    let cache = folder.join("nodejs").join("cache");
+    fs::create_dir_all(&cache)?;
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o755))?;
     for (sub, name, content) in FILES {
         let folder = folder.join(sub);
         fs::create_dir_all(&folder)?;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod bytecode;
+mod code_cache;
 mod concurrency;
 mod cycles;
 mod events;
