@@ -75,7 +75,8 @@ fn fixed_by_start<'a>(spec: &'a LaunchSpec, interpreter: &Interpreter) -> Option
         let locale = name == "LANG" || name == "LANGUAGE" || name.starts_with("LC_");
         let own = match interpreter.family {
             Family::Nodejs => {
-                (name.starts_with("NODE_") && !matches!(name, "NODE_ENV" | "NODE_PATH"))
+                let late = matches!(name, "NODE_ENV" | "NODE_PATH" | "NODE_DISABLE_COMPILE_CACHE");
+                (name.starts_with("NODE_") && !late)
                     || name.starts_with("UV_")
                     || name.starts_with("OPENSSL_")
                     // Node 12 and older read it once.
