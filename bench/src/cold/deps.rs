@@ -35,7 +35,8 @@ pub(super) fn run(binaries: &Binaries, report: &mut Report) -> Result<()> {
     server.run(&["runtime", "add", "nodejs-newest", "--root", &root, "--exec", exec])?;
     let lambda = server.lambda()?;
     for name in ["plain", "cached"] {
-        let settings = json!({ "MemorySize": 1769, "Timeout": 30, "Environment": { "Variables": variables(name, 0) } });
+        let settings =
+            json!({ "MemorySize": 1769, "Timeout": 30, "Environment": { "Variables": variables(name, 0) } });
         lambda.create_zip(name, "nodejs-newest", "index.handler", &package, &settings)?;
         lambda.invoke(name, &json!({}))?;
     }
@@ -131,7 +132,13 @@ fn package() -> Option<Vec<u8>> {
         std::fs::create_dir_all(&folder).ok()?;
         std::fs::write(folder.join("package.json"), "{\"private\":true}").ok()?;
         let mut npm = Command::new("npm");
-        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]);
+        npm.args([
+            "install",
+            "--silent",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+        ]);
         let done = npm.args(PACKAGES).current_dir(&folder).status().ok()?;
         if !done.success() {
             return None;

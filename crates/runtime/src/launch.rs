@@ -291,7 +291,7 @@ pub(crate) async fn start(
             })?;
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            Some(Link::Api(RuntimeApi::serve(listener)))
+            Some(Link::Api(RuntimeApi::serve(listener, spec.facts.concurrency)))
         }
     };
     Ok(Started {
@@ -405,12 +405,16 @@ pub(crate) fn exec_spec(config: &Config, spec: &LaunchSpec, log_stream: &str) ->
     if let Some(wrapper) = spec.facts.environment.get("AWS_LAMBDA_EXEC_WRAPPER") {
         argv.insert(0, wrapper.clone());
     }
+    let mut env = match &spec.image {
+        Some(image) => environment::of_image(&spec.facts, log_stream, &image.env, spec.web),
+        None => environment::build(&spec.facts, log_stream, spec.web),
+    };
+    if let Some(served) = &spec.served {
+        environment::say_encoding(&served.interpreter, &mut env);
+    }
     ExecSpec {
         argv,
-        env: match &spec.image {
-            Some(image) => environment::of_image(&spec.facts, log_stream, &image.env, spec.web),
-            None => environment::build(&spec.facts, log_stream, spec.web),
-        },
+        env,
         cwd: spec
             .image
             .as_ref()

@@ -39,7 +39,7 @@ impl LaunchClass {
             prepare: launch::prepare_spec(config, served, network),
             program: generic.map(|served| ExecSpec {
                 argv: launch::command(config, served, memory_mb),
-                env: environment::generic(served.interpreter.family),
+                env: generic_env(&served.interpreter),
                 cwd: "/".into(),
             }),
             archive: generic.and_then(|served| Archive::of(&served.interpreter)),
@@ -66,6 +66,12 @@ impl LaunchClass {
             )),
         }
     }
+}
+
+fn generic_env(interpreter: &Interpreter) -> Vec<(String, String)> {
+    let mut env = environment::generic(interpreter.family);
+    environment::say_encoding(interpreter, &mut env);
+    env
 }
 
 /// The first of the function's variables that an interpreter or the dynamic linker reads only when the process starts.

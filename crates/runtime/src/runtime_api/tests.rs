@@ -9,7 +9,7 @@ use super::*;
 async fn serve() -> (RuntimeApi, std::net::SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (RuntimeApi::serve(listener), address)
+    (RuntimeApi::serve(listener, 1), address)
 }
 
 /// The same, past its init.
