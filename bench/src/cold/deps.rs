@@ -52,7 +52,7 @@ pub(super) fn run(binaries: &Binaries, report: &mut Report) -> Result<()> {
         ms(&cached.all),
         "ms",
         Some(ms(&plain.all)),
-        Goal::RatioAtMost(0.85),
+        Goal::RatioAtMost(0.9),
     );
     report.note(format!(
         "cold-node-deps: {}, {} KiB zipped; init {:.1} ms with the code cache, {:.1} ms without (p50)",

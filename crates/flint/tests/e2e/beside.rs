@@ -12,11 +12,12 @@ import java.util.*;
 import java.util.concurrent.atomic.AtomicInteger;
 public class App implements RequestHandler<Map<String, Object>, Map<String, Object>> {
     static final AtomicInteger RUNNING = new AtomicInteger();
-    static final ThreadLocal<String> MINE = new ThreadLocal<String>();
+    static final AtomicInteger MOST = new AtomicInteger();
     public Map<String, Object> handleRequest(Map<String, Object> event, final Context context) {
         final Object n = event.get("n");
         int ms = ((Number) event.get("ms")).intValue();
-        int seen = RUNNING.incrementAndGet();
+        int together = ((Number) event.get("together")).intValue();
+        RUNNING.incrementAndGet();
         try {
             System.out.println("begin " + n);
             context.getLogger().log("logged " + n);
@@ -25,6 +26,7 @@ public class App implements RequestHandler<Map<String, Object>, Map<String, Obje
             child.join();
             if (event.containsKey("exit")) System.exit(3);
             Thread.sleep(ms);
+            while (together > 0 && MOST.accumulateAndGet(RUNNING.get(), Math::max) < together) Thread.sleep(5);
             if (event.containsKey("boom")) throw new IllegalStateException("boom " + n);
             System.out.print("end " + n);
             LambdaRuntime.getLogger().log(" global " + n);
@@ -36,7 +38,6 @@ public class App implements RequestHandler<Map<String, Object>, Map<String, Obje
         }
         Map<String, Object> answer = new LinkedHashMap<String, Object>();
         answer.put("n", n);
-        answer.put("seen", seen);
         answer.put("id", context.getAwsRequestId());
         answer.put("most", System.getenv("AWS_LAMBDA_MAX_CONCURRENCY"));
         answer.put("loader", Thread.currentThread().getContextClassLoader() == App.class.getClassLoader());
@@ -51,20 +52,22 @@ const BOOTSTRAP: &str = r#"#!/usr/bin/python3
 import http.client, json, os, threading, time
 api = os.environ["AWS_LAMBDA_RUNTIME_API"]
 most = int(os.environ["AWS_LAMBDA_MAX_CONCURRENCY"])
-running, lock = 0, threading.Lock()
+running, seen, lock = 0, 0, threading.Lock()
 def handle(event, request):
-    global running
+    global running, seen
     with lock:
         running += 1
-        seen = running
+        seen = max(seen, running)
     try:
         print(f"begin {event['n']} {request}", flush=True)
         if "exit" in event:
             os._exit(3)
         time.sleep(event["ms"] / 1000)
+        while seen < event["together"]:
+            time.sleep(0.005)
         if "boom" in event:
             raise ValueError(f"boom {event['n']}")
-        return {"n": event["n"], "seen": seen, "id": request, "most": str(most), "loader": True, "filler": event.get("filler")}
+        return {"n": event["n"], "id": request, "most": str(most), "loader": True, "filler": event.get("filler")}
     finally:
         with lock:
             running -= 1
@@ -85,38 +88,39 @@ for _ in range(most):
     threading.Thread(target=poll).start()
 "#;
 
-fn settings() -> Value {
-    json!({ "FlintConcurrency": 20, "Timeout": 2, "MemorySize": 512 })
+fn settings(timeout: u32) -> Value {
+    json!({ "FlintConcurrency": 20, "Timeout": timeout, "MemorySize": 512 })
 }
 
-fn java() -> (Server, Lambda) {
+fn java(timeout: u32) -> (Server, Lambda) {
     let server = server(&[]);
     let lambda = server.lambda().unwrap();
     let interfaces = server.data_dir().join("runtime/java/bootstrap.jar");
     let files = java_classes(&[("app/App.java", APP)], &[&interfaces]).unwrap();
     let zip = zip_of_bytes(&files).unwrap();
     lambda
-        .create_zip("f", "java17", "app.App", &zip, &settings())
+        .create_zip("f", "java17", "app.App", &zip, &settings(timeout))
         .unwrap();
     (server, lambda)
 }
 
-fn custom() -> (Server, Lambda) {
+fn custom(timeout: u32) -> (Server, Lambda) {
     let server = server(&[]);
     let lambda = server.lambda().unwrap();
     let files = [("bootstrap", BOOTSTRAP)];
     lambda
-        .create("f", "provided.al2023", "x", &files, &settings())
+        .create("f", "provided.al2023", "x", &files, &settings(timeout))
         .unwrap();
     (server, lambda)
 }
 
-/// Twenty calls at once; the seventh fails.
+/// Twenty calls, none of which ends before all are under way; the seventh fails.
 fn twenty(server: &Server, lambda: &Lambda) -> Vec<(u64, Answer)> {
-    lambda.invoke("f", &json!({ "n": 0, "ms": 0 })).unwrap();
+    lambda
+        .invoke("f", &json!({ "n": 0, "ms": 0, "together": 0 }))
+        .unwrap();
     let one = |n: u64| {
-        let mut event =
-            json!({ "n": n, "ms": 500, "filler": "x".repeat(usize::try_from(n).unwrap() * 20_000) });
+        let mut event = json!({ "n": n, "ms": 0, "together": 20, "filler": "x".repeat(usize::try_from(n).unwrap() * 20_000) });
         if n == 7 {
             event["boom"] = json!(true);
         }
@@ -132,7 +136,6 @@ fn twenty(server: &Server, lambda: &Lambda) -> Vec<(u64, Answer)> {
         Some(1.0),
         "twenty calls, one instance"
     );
-    let mut most = 0;
     for (n, answer) in &answers {
         if *n == 7 {
             assert_eq!(answer.error_message(), "boom 7");
@@ -146,39 +149,53 @@ fn twenty(server: &Server, lambda: &Lambda) -> Vec<(u64, Answer)> {
         assert_eq!(told["filler"].as_str().unwrap().len() as u64, n * 20_000);
         let start = format!("START RequestId: {}", told["id"].as_str().unwrap());
         assert!(answer.log.contains(&start), "{}", answer.log);
-        most = most.max(told["seen"].as_u64().unwrap());
     }
-    assert!(most >= 15, "{most} at once");
     answers
 }
 
 /// One call takes too long beside one that does not; one ends the process.
 fn late_and_gone(lambda: &Lambda) {
-    lambda.invoke("f", &json!({ "n": 0, "ms": 0 })).unwrap();
+    lambda
+        .invoke("f", &json!({ "n": 0, "ms": 0, "together": 0 }))
+        .unwrap();
     std::thread::scope(|scope| {
-        let late = scope.spawn(|| lambda.invoke("f", &json!({ "n": 1, "ms": 30_000 })).unwrap());
-        let fine = scope.spawn(|| lambda.invoke("f", &json!({ "n": 2, "ms": 300 })).unwrap());
+        let late = scope.spawn(|| {
+            lambda
+                .invoke("f", &json!({ "n": 1, "ms": 30_000, "together": 0 }))
+                .unwrap()
+        });
+        let fine = scope.spawn(|| {
+            lambda
+                .invoke("f", &json!({ "n": 2, "ms": 300, "together": 0 }))
+                .unwrap()
+        });
         assert_eq!(fine.join().unwrap().json()["n"], 2);
         let late = late.join().unwrap().error_message();
         assert!(late.contains("timed out after 2.00"), "{late}");
     });
     assert_eq!(
-        lambda.invoke("f", &json!({ "n": 3, "ms": 0 })).unwrap().json()["n"],
+        lambda
+            .invoke("f", &json!({ "n": 3, "ms": 0, "together": 0 }))
+            .unwrap()
+            .json()["n"],
         3
     );
     let ends = lambda
-        .invoke("f", &json!({ "n": 4, "ms": 0, "exit": true }))
+        .invoke("f", &json!({ "n": 4, "ms": 0, "together": 0, "exit": true }))
         .unwrap();
     assert_eq!(ends.error_type(), "Runtime.ExitError");
     assert_eq!(
-        lambda.invoke("f", &json!({ "n": 5, "ms": 0 })).unwrap().json()["n"],
+        lambda
+            .invoke("f", &json!({ "n": 5, "ms": 0, "together": 0 }))
+            .unwrap()
+            .json()["n"],
         5
     );
 }
 
 #[test]
 fn a_java_instance_runs_many_calls_at_once_and_keeps_their_logs_apart() {
-    let (server, lambda) = java();
+    let (server, lambda) = java(30);
     for (n, answer) in twenty(&server, &lambda) {
         let own = [
             format!("begin {n}\n"),
@@ -205,18 +222,18 @@ fn a_java_instance_runs_many_calls_at_once_and_keeps_their_logs_apart() {
 
 #[test]
 fn a_late_java_call_of_many_fails_alone() {
-    let (_server, lambda) = java();
+    let (_server, lambda) = java(2);
     late_and_gone(&lambda);
 }
 
 #[test]
 fn a_custom_runtime_that_asks_for_many_calls_gets_them() {
-    let (server, lambda) = custom();
+    let (server, lambda) = custom(30);
     twenty(&server, &lambda);
 }
 
 #[test]
 fn a_late_call_of_a_custom_runtime_fails_alone() {
-    let (_server, lambda) = custom();
+    let (_server, lambda) = custom(2);
     late_and_gone(&lambda);
 }
