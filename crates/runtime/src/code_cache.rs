@@ -41,7 +41,9 @@ pub fn maker(interpreter: &Interpreter) -> Option<String> {
 /// Who makes the cache of a version; `None` where there is to be none.
 pub fn maker_for(spec: &LaunchSpec) -> Option<String> {
     let served = spec.served.as_ref().filter(|_| launch::is_framed(spec))?;
-    let own_way = OWN_WAY.iter().any(|name| spec.facts.environment.contains_key(*name));
+    let own_way = OWN_WAY
+        .iter()
+        .any(|name| spec.facts.environment.contains_key(*name));
     if spec.image.is_some() || own_way {
         return None;
     }
