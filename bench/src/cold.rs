@@ -2,6 +2,7 @@
 //! open-loop run (`stock`); with `--empty-pool` against the bare runtime's own start outside of any sandbox, in turn with it.
 
 mod bare;
+mod deps;
 mod stock;
 
 use std::path::Path;
@@ -53,7 +54,8 @@ pub(crate) fn run(args: &Args, binaries: &Binaries, report: &mut Report) -> Resu
     if args.empty_pool {
         empty(args.samples.unwrap_or(20), binaries, report)
     } else {
-        stock::run(args.samples.unwrap_or(150), args.rate, binaries, report)
+        stock::run(args.samples.unwrap_or(150), args.rate, binaries, report)?;
+        deps::run(binaries, report)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Density: what an idle instance holds against the bare runtime, and the cost curve: the latency of a warm call and of a
 //! first call beside more and more functions and instances.
 
+use std::io::Read;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use flint_testkit::{Lambda, Server, descendants};
 use serde_json::json;
 
@@ -45,16 +46,17 @@ fn idle_memory(language: Language, samples: usize, binaries: &Binaries, report: 
         language.create(&lambda, &name)?;
         lambda.invoke(&name, &json!({ "n": 1 }))?;
     }
+    let mut bare = Vec::new();
+    for _ in 0..samples {
+        bare.push(idle_interpreter(language)?);
+    }
+    // Both sides at the same time: what they share is divided by as many.
+    let outside: Vec<u64> = bare.iter().filter_map(|child| pss_kib(child.id())).collect();
     let inside: Vec<u64> = descendants(server.pid())
         .into_iter()
         .filter(|pid| command_line(*pid).contains("/var/runtime/"))
         .filter_map(pss_kib)
         .collect();
-    let mut bare = Vec::new();
-    for _ in 0..samples {
-        bare.push(idle_interpreter(language)?);
-    }
-    let outside: Vec<u64> = bare.iter().filter_map(|child| pss_kib(child.id())).collect();
     for mut child in bare {
         child.kill()?;
         child.wait()?;
@@ -79,21 +81,35 @@ fn idle_memory(language: Language, samples: usize, binaries: &Binaries, report: 
     Ok(())
 }
 
-/// The interpreter with what our bootstrap imports, waiting for input.
+/// The interpreter with what our bootstrap imports, waiting for input; it has said that it is up.
 fn idle_interpreter(language: Language) -> Result<std::process::Child> {
     let (program, arguments): (&str, &[&str]) = match language {
         Language::Python => (
             "/usr/bin/python3",
-            &["-S", "-E", "-s", "-c", "import sys, json; sys.stdin.read()"],
+            &[
+                "-S",
+                "-E",
+                "-s",
+                "-c",
+                "import os, sys, json; os.write(1, b'x'); sys.stdin.read()",
+            ],
         ),
-        Language::Node => ("/usr/bin/node", &["-e", "require('net'); process.stdin.resume()"]),
+        Language::Node => (
+            "/usr/bin/node",
+            &[
+                "-e",
+                "require('net'); process.stdin.resume(); setImmediate(() => fs.writeSync(1, 'x'))",
+            ],
+        ),
     };
-    let child = std::process::Command::new(program)
+    let mut child = std::process::Command::new(program)
         .args(arguments)
         .env_clear()
         .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
         .spawn()?;
+    let said = child.stdout.as_mut().context("no output")?;
+    said.read_exact(&mut [0])?;
     Ok(child)
 }
 

@@ -698,11 +698,14 @@ class Runner(object):
             loop.remove_reader(SOCKET)
 
     def set_trace(self, trace):
+        """Shows it in os.environ alone: glibc keeps every value that a variable ever had, which is 140 bytes of each call."""
         self.traced = bool(trace)
+        shown = os.environ
+        name = shown.encodekey("_X_AMZN_TRACE_ID")
         if trace:
-            os.environ["_X_AMZN_TRACE_ID"] = trace
+            shown._data[name] = shown.encodevalue(trace)
         else:
-            os.environ.pop("_X_AMZN_TRACE_ID", None)
+            shown._data.pop(name, None)
 
     def fail(self, stream, body):
         self.flush()

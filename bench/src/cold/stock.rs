@@ -60,7 +60,7 @@ pub(super) fn run(samples: usize, rate: f64, binaries: &Binaries, report: &mut R
 
 const FRESH: &str = "flint_starts_total{origin=\"fresh\"}";
 
-fn stocked(server: &Server) -> Result<()> {
+pub(super) fn stocked(server: &Server) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(20);
     while server.metric("flint_warm").unwrap_or(0.0) < 2.0 {
         if Instant::now() > until {

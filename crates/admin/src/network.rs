@@ -69,16 +69,17 @@ impl Admin {
         let kept = before
             .and_then(|before| before.runtime.as_ref())
             .map(RuntimeId::as_str);
-        let node = given
+        // An image has no runtime; its program speaks the Runtime API, as that of a custom runtime does.
+        let python = given
             .runtime
             .as_deref()
             .or(kept)
-            .is_some_and(|runtime| runtime.starts_with("nodejs"));
-        if !many || node || is_web(given, before) {
+            .is_some_and(|runtime| runtime.starts_with("python"));
+        if !many || !python || is_web(given, before) {
             return Ok(());
         }
-        let text = "FlintConcurrency: only Node.js functions and web functions run several calls at once in one instance; leave \
-                    it out, or set FlintMode to web.";
+        let text = "FlintConcurrency: a Python function runs one call at a time in an instance; leave it out, or set FlintMode to \
+                    web.";
         Err(flint_api::Error::InvalidParameter(text.to_owned()).into())
     }
 }

@@ -6,6 +6,7 @@
 
 mod admission;
 mod bytecode;
+mod code_cache;
 pub mod config;
 mod crowd;
 mod dispatch;

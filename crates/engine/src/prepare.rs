@@ -36,12 +36,13 @@ impl Engine {
                 _ => None,
             };
             let (tenant, id) = (function.tenant, function.id);
-            let result = store.settle_version(tenant, id, version.number, version.revision.clone(), settled).await;
+            let result = store.settle_version(tenant, id.clone(), version.number, version.revision.clone(), settled).await;
             if let Err(error) = result {
                 tracing::warn!(function = %function.name, %error, "state could not be written; the next start settles it");
             }
             if let (Some(served), Some(manifest)) = (served, manifest) {
                 engine.compile_ahead(&served, &version, manifest);
+                engine.cache_code_ahead(&served, &id, &version);
             }
         });
     }

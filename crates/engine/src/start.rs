@@ -181,6 +181,7 @@ impl Engine {
             package,
             compiled: OnceLock::new(),
             compiled_layers: OnceLock::new(),
+            code_cache: OnceLock::new(),
             binds: self.binds(version).await?,
             limits: self.limits(version),
             network: self.network(config.network),
@@ -195,6 +196,7 @@ impl Engine {
         let spec = Arc::new(spec);
         let (code, layers) = (&version.version.code, &config.layer_code);
         self.use_bytecode(&spec, code, layers).await;
+        self.use_code_cache(version, &spec).await;
         Ok(version.spec.get_or_init(|| Launch { spec, class }).clone())
     }
 

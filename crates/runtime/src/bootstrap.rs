@@ -6,6 +6,36 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// Puts the parts of the Node.js bootstrap together: `bundle.js` says why. Each may require those before it.
+macro_rules! nodejs {
+    ($($part:literal),*) => {
+        concat!(
+            include_str!("../../../runtimes/nodejs/bundle.js"),
+            $(
+                "\npart('./", $part, "', (exports, require) => {\n",
+                include_str!(concat!("../../../runtimes/nodejs/", $part, ".js")),
+                "});\n",
+            )*
+        )
+    };
+}
+
+const NODEJS: &str = nodejs!(
+    "protocol",
+    "channel",
+    "errors",
+    "calls",
+    "log",
+    "handler",
+    "cache",
+    "context",
+    "answers",
+    "streaming",
+    "single",
+    "beside",
+    "main"
+);
+
 /// Sub-folder, file name and content of each.
 const FILES: &[(&str, &str, &[u8])] = &[
     (
@@ -13,19 +43,18 @@ const FILES: &[(&str, &str, &[u8])] = &[
         "bootstrap.py",
         include_bytes!("../../../runtimes/python/bootstrap.py"),
     ),
-    (
-        "nodejs",
-        "bootstrap.js",
-        include_bytes!("../../../runtimes/nodejs/bootstrap.js"),
-    ),
+    ("nodejs", "bootstrap.js", NODEJS.as_bytes()),
     ("java", "bootstrap.jar", JAVA),
 ];
 
 /// Built by build.rs; empty when this binary was built without Maven or a JDK.
 pub(crate) const JAVA: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bootstrap.jar"));
 
-/// Writes the bootstraps below a folder, readable by every instance's uid.
+/// Writes the bootstraps below a folder, readable by every instance's uid; and the place where node's cache is mounted.
 pub fn install(folder: &Path) -> io::Result<()> {
+    let cache = folder.join("nodejs").join("cache");
+    fs::create_dir_all(&cache)?;
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o755))?;
     for (sub, name, content) in FILES {
         let folder = folder.join(sub);
         fs::create_dir_all(&folder)?;

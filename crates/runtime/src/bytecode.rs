@@ -13,7 +13,7 @@ use std::time::Duration;
 use flint_model::runtime::Family;
 use flint_sandbox::spec::{Bind, ClaimSpec, ExecSpec, Limits, Network, PrepareSpec};
 use flint_sandbox::{Launcher, Stdio};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use crate::log_pipe::LogPipe;
 use crate::{Error, Interpreter};
@@ -67,11 +67,6 @@ pub async fn compile(
         runtime_api: false,
         binds: Vec::new(),
     };
-    let (ours, theirs) = UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    let ours = tokio::net::UnixStream::from_std(ours)?;
-    let (mut log, output) = LogPipe::new(4 * 1024)?;
-    let parked = launcher.prepare(class).await?;
     let claim = ClaimSpec {
         binds: vec![Bind {
             source: shown.source.clone(),
@@ -80,15 +75,41 @@ pub async fn compile(
         limits: limits(),
         exec: exec(interpreter, shown),
     };
+    collect(launcher, class, claim, &[], PATIENCE).await
+}
+
+/// Runs a program in a sandbox of its own, tells it something on its channel, and takes the files that it sends there.
+pub(crate) async fn collect(
+    launcher: &Launcher,
+    class: PrepareSpec,
+    claim: ClaimSpec,
+    told: &[u8],
+    patience: Duration,
+) -> Result<Vec<Compiled>, Error> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let mut ours = tokio::net::UnixStream::from_std(ours)?;
+    let (mut log, output) = LogPipe::new(4 * 1024)?;
+    let exec = claim.exec.argv.first().cloned();
+    let parked = launcher.prepare(class).await?;
     let stdio = Stdio {
         output,
         channel: Some(OwnedFd::from(theirs)),
     };
     let sandbox = launcher.claim(parked, claim, stdio).await?;
     let mut compiled = Vec::new();
+    let exchange = async {
+        ours.write_all(told).await?;
+        read_all(ours, &mut compiled).await
+    };
+    // What it prints is read so that it is not held up. That its output is closed says nothing of what is left in the channel.
+    let printed = async {
+        log.rest().await;
+        std::future::pending::<()>().await;
+    };
     let read = tokio::select! {
-        read = tokio::time::timeout(PATIENCE, read_all(ours, &mut compiled)) => read,
-        () = log.rest() => Ok(Ok(())),
+        read = tokio::time::timeout(patience, exchange) => read,
+        () = printed => Ok(Ok(())),
     };
     sandbox.destroy().await?;
     if let Ok(read) = read {
@@ -97,7 +118,7 @@ pub async fn compile(
     if compiled.is_empty() {
         log.drain();
         let printed = String::from_utf8_lossy(&log.take()).into_owned();
-        tracing::debug!(exec = %interpreter.exec, printed, "nothing was compiled");
+        tracing::debug!(?exec, printed, "nothing was compiled");
     }
     Ok(compiled)
 }

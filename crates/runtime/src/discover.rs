@@ -133,7 +133,7 @@ impl Catalog {
     pub fn bytecode_makers(&self) -> HashSet<String> {
         let all = self.interpreters.read().unwrap_or_else(PoisonError::into_inner);
         all.iter()
-            .filter_map(|known| crate::bytecode::maker(known))
+            .filter_map(|known| crate::bytecode::maker(known).or_else(|| crate::code_cache::maker(known)))
             .collect()
     }
 

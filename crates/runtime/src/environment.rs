@@ -5,12 +5,14 @@
 
 use flint_model::runtime::{Family, RuntimeId};
 
+use crate::Interpreter;
 use crate::launch::FunctionFacts;
 
 /// Address of the Runtime API as the process sees it, inside its own network namespace.
 const RUNTIME_API: &str = "127.0.0.1:9001";
 const LIBRARIES: &str =
     "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
+const LOCALE: &str = "en_US.UTF-8";
 const PROGRAMS: &str = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin";
 
 /// The environment of a runtime that is started before its function is known: what only the start of a process reads. INIT
@@ -19,7 +21,7 @@ pub(crate) fn generic(family: Family) -> Vec<(String, String)> {
     let mut env = vec![
         ("PATH", PROGRAMS),
         ("LD_LIBRARY_PATH", LIBRARIES),
-        ("LANG", "en_US.UTF-8"),
+        ("LANG", LOCALE),
         ("TZ", ":UTC"),
         // Tells the bootstrap that it has time; gone before any code of a user runs.
         ("FLINT_START", "generic"),
@@ -31,6 +33,18 @@ pub(crate) fn generic(family: Family) -> Vec<(String, String)> {
     env.into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
+}
+
+/// Python before 3.7 takes text for ASCII where the host lacks the locale, as roots of interpreters do; later ones do of
+/// themselves what this variable makes them do.
+pub(crate) fn say_encoding(interpreter: &Interpreter, env: &mut Vec<(String, String)>) {
+    let own = |name: &str| name == "LC_ALL" || name == "LC_CTYPE" || name == "PYTHONIOENCODING";
+    let chosen = env
+        .iter()
+        .any(|(name, value)| own(name) || (name == "LANG" && value != LOCALE));
+    if interpreter.family == Family::Python && interpreter.version < (3, 7) && !chosen {
+        env.push(("LC_CTYPE".to_owned(), "C.UTF-8".to_owned()));
+    }
 }
 
 /// The whole environment of a fresh process. The function's own variables win, except over the names that the API refuses
@@ -96,6 +110,10 @@ fn of_lambda(facts: &FunctionFacts, log_stream: &str) -> Vec<(String, String)> {
     set("AWS_REGION", &facts.region);
     set("AWS_DEFAULT_REGION", &facts.region);
     set("LAMBDA_TASK_ROOT", "/var/task");
+    if facts.concurrency > 1 {
+        // By AWS's name: runtime clients that can then ask for as many calls at once.
+        set("AWS_LAMBDA_MAX_CONCURRENCY", &facts.concurrency.to_string());
+    }
     set("LAMBDA_RUNTIME_DIR", "/var/runtime");
     if facts.log_format == "JSON" {
         set("AWS_LAMBDA_LOG_FORMAT", "JSON");
@@ -145,7 +163,7 @@ fn defaults(facts: &FunctionFacts, family: Option<Family>, env: &mut Vec<(String
         }
     };
     default("TZ", ":UTC");
-    default("LANG", "en_US.UTF-8");
+    default("LANG", LOCALE);
     // Lambda's Amazon Linux 2 image has no /var/lang.
     let bare = facts
         .runtime

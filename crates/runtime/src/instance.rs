@@ -235,15 +235,7 @@ impl Instance {
                     }
                 }
             }
-            Link::Api(api) => api.call(NextCall {
-                request_id: call.request_id.clone(),
-                deadline_ms: call.until_ms,
-                arn: call.arn.clone(),
-                client_context: call.client_context.clone(),
-                trace_id: call.trace_id.clone(),
-                payload: call.payload.clone(),
-                sink: call.sink.clone(),
-            }),
+            Link::Api(api) => api.call(NextCall::of(call)),
         }
         self.resume().await
     }

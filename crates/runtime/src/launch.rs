@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use flint_model::runtime::{Family, RuntimeId};
 use flint_sandbox::spec::{Bind, ClaimSpec, ExecSpec, Exit, Limits, Network, PrepareSpec, Root};
 use flint_sandbox::{Launcher, Sandbox, Stdio};
 
 use crate::bootstrap::{self, INSIDE};
 use crate::channel::{Channel, Heard};
+use crate::frame::{self, Kind};
 use crate::instance::{Birth, Instance, Link, Origin};
 use crate::log_pipe::LogPipe;
 use crate::runtime_api::RuntimeApi;
 use crate::warm::{Claimed, Warm};
-use crate::{Archive, Config, Error, ImageProgram, Served, environment, java};
+use crate::{Archive, Config, Error, ImageProgram, Served, code_cache, environment, java};
 
 /// What the process and its environment are told about the function.
 #[derive(Debug, Clone)]
@@ -62,6 +63,8 @@ pub struct LaunchSpec {
     pub compiled: OnceLock<PathBuf>,
     /// The same of the layers.
     pub compiled_layers: OnceLock<PathBuf>,
+    /// What V8 made of its modules, once there is some; read-only.
+    pub code_cache: OnceLock<PathBuf>,
     /// What is shown beside the package: layers at `/opt`, artefacts and host folders below `/mnt`.
     pub binds: Vec<Bind>,
     /// Limits.
@@ -200,7 +203,8 @@ impl Instance {
     ) -> Result<(), InitFailure> {
         let begun = Instant::now();
         if let Link::Framed(channel) = &mut self.link {
-            let body = init_body(&self.spec.facts, &self.log_stream, late);
+            let cached = self.spec.code_cache.get().is_some();
+            let body = init_body(&self.spec.facts, &self.log_stream, late, cached);
             // A process that died at once is found by the wait below.
             let _ = channel.init(&body).await;
         }
@@ -287,7 +291,7 @@ pub(crate) async fn start(
             })?;
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            Some(Link::Api(RuntimeApi::serve(listener)))
+            Some(Link::Api(RuntimeApi::serve(listener, spec.facts.concurrency)))
         }
     };
     Ok(Started {
@@ -315,7 +319,7 @@ pub(crate) fn is_framed(spec: &LaunchSpec) -> bool {
 }
 
 /// The code at its place, which an image has in its root; and what else is shown.
-fn late_binds(spec: &LaunchSpec) -> Vec<Bind> {
+pub(crate) fn late_binds(spec: &LaunchSpec) -> Vec<Bind> {
     let package = Bind {
         source: spec.compiled.get().unwrap_or(&spec.package).clone(),
         target: "/var/task".into(),
@@ -326,6 +330,12 @@ fn late_binds(spec: &LaunchSpec) -> Vec<Bind> {
         && let Some(bind) = binds.iter_mut().find(|bind| bind.target == Path::new("/opt"))
     {
         bind.source.clone_from(layers);
+    }
+    if let Some(cache) = spec.code_cache.get() {
+        binds.push(Bind {
+            source: cache.clone(),
+            target: code_cache::SHOWN.into(),
+        });
     }
     binds
 }
@@ -395,12 +405,16 @@ pub(crate) fn exec_spec(config: &Config, spec: &LaunchSpec, log_stream: &str) ->
     if let Some(wrapper) = spec.facts.environment.get("AWS_LAMBDA_EXEC_WRAPPER") {
         argv.insert(0, wrapper.clone());
     }
+    let mut env = match &spec.image {
+        Some(image) => environment::of_image(&spec.facts, log_stream, &image.env, spec.web),
+        None => environment::build(&spec.facts, log_stream, spec.web),
+    };
+    if let Some(served) = &spec.served {
+        environment::say_encoding(&served.interpreter, &mut env);
+    }
     ExecSpec {
         argv,
-        env: match &spec.image {
-            Some(image) => environment::of_image(&spec.facts, log_stream, &image.env, spec.web),
-            None => environment::build(&spec.facts, log_stream, spec.web),
-        },
+        env,
         cwd: spec
             .image
             .as_ref()
@@ -434,9 +448,22 @@ pub(crate) fn command(config: &Config, served: &Served, memory_mb: u32) -> Vec<S
     argv
 }
 
-fn init_body(facts: &FunctionFacts, log_stream: &str, late: Option<&[(String, String)]>) -> Vec<u8> {
+/// An INIT frame for a program that has its environment.
+pub(crate) fn init_frame(facts: &FunctionFacts, log_stream: &str) -> Vec<u8> {
+    let mut frame = BytesMut::new();
+    let body = init_body(facts, log_stream, None, false);
+    frame::put(&mut frame, Kind::Init, 0, 0, &body);
+    frame.to_vec()
+}
+
+fn init_body(
+    facts: &FunctionFacts,
+    log_stream: &str,
+    late: Option<&[(String, String)]>,
+    cached: bool,
+) -> Vec<u8> {
     let mut body = serde_json::json!({
-        "protocol": crate::frame::PROTOCOL,
+        "protocol": frame::PROTOCOL,
         "handler": facts.handler,
         "task_root": "/var/task",
         "function_name": facts.name,
@@ -448,6 +475,9 @@ fn init_body(facts: &FunctionFacts, log_stream: &str, late: Option<&[(String, St
     });
     if facts.concurrency > 1 {
         body["concurrency"] = facts.concurrency.into();
+    }
+    if cached {
+        body["code_cache"] = code_cache::SHOWN.into();
     }
     if let Some(late) = late {
         let env = late

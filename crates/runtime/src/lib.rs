@@ -8,6 +8,7 @@ mod archive;
 pub mod bootstrap;
 pub mod bytecode;
 mod channel;
+pub mod code_cache;
 pub mod config;
 mod discover;
 mod environment;

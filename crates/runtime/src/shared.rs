@@ -1,4 +1,5 @@
-//! An instance that runs many calls at once: a web function's server, or a runtime of ours that sorts them by stream.
+//! An instance that runs many calls at once: a web function's server, a runtime of ours that sorts them by stream, or a
+//! custom runtime that asks for several.
 //!
 //! Guarantees: what it prints is handed on while it runs, in order; when it is stopped it is asked first (SIGTERM) and then
 //! everything of it is gone. Leaves to others: how many calls it gets, and what goes over its connections.
@@ -17,6 +18,7 @@ use crate::instance::{Birth, Call, Instance, Link, Origin, Parts, Ran, Reply, ex
 use crate::launch::{self, InitFailure, LaunchSpec, Launched, Started};
 use crate::log_pipe::LogPipe;
 use crate::mux::{Mux, Said};
+use crate::runtime_api::{NextCall, RuntimeApi};
 use crate::stream::WINDOW;
 use crate::warm::Warm;
 use crate::web::Port;
@@ -30,6 +32,7 @@ pub type Printed = mpsc::Sender<Vec<u8>>;
 enum Talk {
     Web(Port),
     Framed(Mux),
+    Api(RuntimeApi),
 }
 
 /// A live instance with many callers.
@@ -141,15 +144,16 @@ impl Shared {
             log,
             log_stream,
         } = instance.into_parts();
-        let Link::Framed(channel) = link else {
-            return Err(Error::Io(io::Error::other(
-                "a custom runtime takes one call at a time",
-            )));
+        let talk = match link {
+            Link::Framed(channel) => {
+                let (socket, input) = channel.into_parts()?;
+                Talk::Framed(Mux::new(socket, input, config.log_bytes))
+            }
+            Link::Api(api) => Talk::Api(api),
         };
-        let (socket, input) = channel.into_parts()?;
         Ok(Launched::Ready(Box::new(Self {
             sandbox,
-            talk: Talk::Framed(Mux::new(socket, input, config.log_bytes)),
+            talk,
             log_stream,
             birth,
             log: tokio::spawn(hand_on(log, printed)),
@@ -175,6 +179,18 @@ impl Shared {
                 Reply::Violation("a web function takes no events".to_owned()),
                 Vec::new(),
             ),
+            Talk::Api(api) => {
+                let mut asked = api.ask(NextCall::of(call));
+                let reply = tokio::select! {
+                    biased;
+                    heard = asked.answer() => self.understood(heard).await,
+                    _ = self.sandbox.exited() => self.understood(Heard::Closed).await,
+                    () = tokio::time::sleep_until(call.until.into()) => Reply::TimedOut,
+                    () = cancelled => Reply::Cancelled,
+                };
+                // What it prints comes by one pipe, and says only itself which call it is of.
+                (reply, Vec::new())
+            }
             Talk::Framed(mux) => {
                 let exchange = async {
                     let mut out = mux.call(&header, &call.payload, call.sink.clone()).await;
@@ -261,7 +277,7 @@ impl Shared {
     pub async fn connect(&self) -> io::Result<TcpStream> {
         match &self.talk {
             Talk::Web(port) => port.connect(&self.sandbox).await,
-            Talk::Framed(_) => Err(io::ErrorKind::Unsupported.into()),
+            Talk::Framed(_) | Talk::Api(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -275,7 +291,7 @@ impl Shared {
     /// Asks it to end and waits at most `grace`; then everything of it is gone.
     pub async fn stop(self, grace: Duration) {
         let asked = match &self.talk {
-            Talk::Web(_) => self.sandbox.terminate().await.is_ok(),
+            Talk::Web(_) | Talk::Api(_) => self.sandbox.terminate().await.is_ok(),
             Talk::Framed(mux) => {
                 let millis = u64::try_from(grace.as_millis()).unwrap_or(0);
                 mux.shutdown(millis).await.is_ok()

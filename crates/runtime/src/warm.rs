@@ -39,7 +39,7 @@ impl LaunchClass {
             prepare: launch::prepare_spec(config, served, network),
             program: generic.map(|served| ExecSpec {
                 argv: launch::command(config, served, memory_mb),
-                env: environment::generic(served.interpreter.family),
+                env: generic_env(&served.interpreter),
                 cwd: "/".into(),
             }),
             archive: generic.and_then(|served| Archive::of(&served.interpreter)),
@@ -68,6 +68,12 @@ impl LaunchClass {
     }
 }
 
+fn generic_env(interpreter: &Interpreter) -> Vec<(String, String)> {
+    let mut env = environment::generic(interpreter.family);
+    environment::say_encoding(interpreter, &mut env);
+    env
+}
+
 /// The first of the function's variables that an interpreter or the dynamic linker reads only when the process starts.
 fn fixed_by_start<'a>(spec: &'a LaunchSpec, interpreter: &Interpreter) -> Option<&'a str> {
     let fixed = |name: &str| {
@@ -75,7 +81,8 @@ fn fixed_by_start<'a>(spec: &'a LaunchSpec, interpreter: &Interpreter) -> Option
         let locale = name == "LANG" || name == "LANGUAGE" || name.starts_with("LC_");
         let own = match interpreter.family {
             Family::Nodejs => {
-                (name.starts_with("NODE_") && !matches!(name, "NODE_ENV" | "NODE_PATH"))
+                let late = matches!(name, "NODE_ENV" | "NODE_PATH" | "NODE_DISABLE_COMPILE_CACHE");
+                (name.starts_with("NODE_") && !late)
                     || name.starts_with("UV_")
                     || name.starts_with("OPENSSL_")
                     // Node 12 and older read it once.

@@ -4,6 +4,7 @@
 //! a hostile zip is written outside the package's own folder. All calls block: run them off the async threads.
 
 mod bytecode;
+mod code_cache;
 mod layers;
 mod listing;
 pub(crate) mod manifest;

@@ -453,6 +453,35 @@ fn only_bytecode_of_a_module_that_is_there_is_kept() {
 }
 
 #[test]
+fn a_code_cache_is_its_owners_and_holds_only_files_that_node_names() {
+    const NODE: &str = "node-24.21.0-0123456789abcdef";
+    let (_folder, store) = store();
+    let (_, tree) = python_package(&store);
+    let packages = store.packages();
+    let hostile = [
+        "", "/", "file", "a/", "/b", "a/b/c", "../b", "a/..", "./b", ".a/b", "a/.b", "a/b c", "a/b\0", "a\\b",
+    ];
+    for name in hostile {
+        let kept = packages.keep_code_cache(&tree, "one", NODE, &[(name.to_owned(), Vec::new())]);
+        assert!(matches!(kept, Err(Error::BadPackage(_))), "{name:?}: {kept:?}");
+    }
+    let files = [
+        ("v24.21.0-x64-9ac5647c-1000/1a2b3c4d".to_owned(), b"code".to_vec()),
+        ("v24.21.0-x64-9ac5647c-1000/5e6f7a8b".to_owned(), b"more".to_vec()),
+    ];
+    packages.keep_code_cache(&tree, "one", NODE, &files).unwrap();
+    let Bytecode::Tree(folder) = packages.code_cache(&tree, "one", NODE).unwrap() else {
+        panic!("no folder")
+    };
+    for (path, bytes) in &files {
+        assert_eq!(std::fs::read(folder.join(path)).unwrap(), *bytes);
+    }
+    assert!(!folder.join("app.py").exists(), "nothing of the package");
+    let others = packages.code_cache(&tree, "two", NODE).unwrap();
+    assert_eq!(others, Bytecode::NotYet, "somebody else's");
+}
+
+#[test]
 fn bytecode_goes_with_its_package_and_with_its_interpreter() {
     let (folder, store) = store();
     let packages = store.packages();

@@ -4,6 +4,7 @@
 
 mod client;
 mod collector;
+mod fetched;
 mod host;
 pub mod image;
 mod java;
@@ -14,6 +15,7 @@ mod server;
 
 pub use client::{Answer, Lambda};
 pub use collector::{Collector, Taken};
+pub use fetched::fetched;
 pub use host::{Footprint, descendants, processes_of_uids, resident_kib};
 pub use java::java_classes;
 pub use package::{zip_of, zip_of_bytes};

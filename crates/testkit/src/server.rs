@@ -56,6 +56,24 @@ impl Server {
         })
     }
 
+    /// Runs a verb of the command line against it; returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails, with what it said.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        let output = Command::new(&self.binary)
+            .args(["--endpoint", &format!("http://{}", self.address), "--data-dir"])
+            .arg(self.data_dir())
+            .args(arguments)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .output()?;
+        if !output.status.success() {
+            bail!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// `HOST:PORT`.
     pub fn address(&self) -> &str {
         &self.address

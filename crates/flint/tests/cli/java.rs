@@ -1,15 +1,6 @@
 //! Java 8 itself, in a root of its own, and a jar deployed by the command line.
 
-use std::path::PathBuf;
-
 use crate::server::Server;
-
-/// The root that `scripts/install-tools.sh` lays down, as an archive.
-fn java8() -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    Some(cache.join("flint/java8.tar")).filter(|tar| tar.exists())
-}
 
 const APP: &str = "package app;
 import com.amazonaws.services.lambda.runtime.*;
@@ -50,8 +41,7 @@ fn a_jar_with_dependencies_runs_on_java_8_and_on_newer_ones() {
         r#"["Hello Ann","17","blue","AWS_Lambda_java17"]"#
     );
 
-    let Some(root) = java8() else {
-        println!("Java 8 is not here (scripts/install-tools.sh gets it): only the newer one was tried");
+    let Some(root) = flint_testkit::fetched("java8.tar") else {
         return;
     };
     let exec = "/usr/lib/jvm/java-8-openjdk-amd64/jre/bin/java";

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod beside;
 mod bytecode;
+mod code_cache;
 mod concurrency;
 mod cycles;
+mod estates;
 mod events;
 mod java;
 #[cfg(feature = "kafka")]

@@ -23,7 +23,7 @@ pub(super) async fn take(shared: &Shared, id: &str, request: Request<Incoming>) 
         return unknown_id();
     }
     let streams = header(request.headers(), "lambda-runtime-function-response-mode");
-    let sink = shared.lock().sink.clone();
+    let sink = shared.lock().open.get(id).and_then(|open| open.sink.clone());
     match sink.filter(|_| streams.is_some_and(|mode| mode.eq_ignore_ascii_case("streaming"))) {
         Some(sink) => stream(shared, id, request, &sink).await,
         None => whole(shared, id, request.into_body()).await,
@@ -69,9 +69,9 @@ fn too_large(shared: &Shared, id: &str) -> Answer {
 async fn stream(shared: &Shared, id: &str, request: Request<Incoming>, sink: &Sink) -> Answer {
     let (parts, mut body) = request.into_parts();
     // From here on the answer is this request's.
-    if !claim(shared, id) {
+    let Some(open) = shared.take(id) else {
         return unknown_id();
-    }
+    };
     sink.begin_as(header(&parts.headers, "content-type").map(str::to_owned));
     let mut failure = None;
     loop {
@@ -81,7 +81,9 @@ async fn stream(shared: &Shared, id: &str, request: Request<Incoming>, sink: &Si
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
                 // Part of it is with the caller already: there is no second try.
-                shared.say(Heard::Violation(format!("its answer broke off: {error}")));
+                let _ = open
+                    .reply
+                    .send(Heard::Violation(format!("its answer broke off: {error}")));
                 return refuse(StatusCode::BAD_REQUEST, "InvalidRequest", &error.to_string());
             }
         };
@@ -94,18 +96,8 @@ async fn stream(shared: &Shared, id: &str, request: Request<Incoming>, sink: &Si
             Err(frame) => failure = frame.trailers_ref().and_then(failure_of),
         }
     }
-    shared.say(failure.map_or(Heard::Streamed, Heard::Error));
+    let _ = open.reply.send(failure.map_or(Heard::Streamed, Heard::Error));
     accepted()
-}
-
-/// Takes the call that is out for one request alone.
-fn claim(shared: &Shared, id: &str) -> bool {
-    let mut state = shared.lock();
-    let mine = state.out.as_deref() == Some(id);
-    if mine {
-        state.out = None;
-    }
-    mine
 }
 
 /// The error document that trailers hold.

@@ -18,15 +18,17 @@ use crate::channel::Heard;
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
-/// Connections of one instance at the same time: a runtime needs one, an SDK's pool a few.
+/// Connections of one instance at the same time: a runtime needs one for each of its calls, an SDK's pool a few.
 const CONNECTIONS: usize = 32;
 
 /// Accepts until the task is aborted; its connections end with it.
-pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, calls: u32) {
+    // One on which it waits for a call, and one on which it answers.
+    let most = CONNECTIONS.max(2 * calls as usize);
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        if connections.len() >= CONNECTIONS {
+        if connections.len() >= most {
             connections.join_next().await;
         }
         let Ok((stream, _)) = listener.accept().await else {
@@ -87,9 +89,16 @@ async fn next(shared: &Shared) -> Answer {
         let offered = shared.offered.notified();
         let taken = {
             let mut state = shared.lock();
-            let taken = state.waiting.take();
-            if let Some(call) = &taken {
-                state.out = Some(call.request_id.clone());
+            let taken = state.waiting.pop_front();
+            if let Some(open) = taken
+                .as_ref()
+                .and_then(|call| state.open.get_mut(&call.request_id))
+            {
+                open.fetched = true;
+            }
+            if !state.waiting.is_empty() {
+                // Of several that came at once the others know only through this one.
+                shared.offered.notify_one();
             }
             taken
         };
@@ -177,19 +186,15 @@ async fn read_error(request: Request<Incoming>) -> Result<Bytes, Answer> {
 }
 
 pub(super) fn is_out(shared: &Shared, id: &str) -> bool {
-    shared.lock().out.as_deref() == Some(id)
+    shared.lock().open.get(id).is_some_and(|open| open.fetched)
 }
 
-/// Ends the call that is out; false when it is not this one (any more).
+/// Ends a call that is out; false when it is not (any more).
 pub(super) fn settle(shared: &Shared, id: &str, heard: Heard) -> bool {
-    {
-        let mut state = shared.lock();
-        if state.out.as_deref() != Some(id) {
-            return false;
-        }
-        state.out = None;
-    }
-    shared.say(heard);
+    let Some(open) = shared.take(id) else {
+        return false;
+    };
+    let _ = open.reply.send(heard);
     true
 }
 

@@ -9,7 +9,7 @@ use super::*;
 async fn serve() -> (RuntimeApi, std::net::SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (RuntimeApi::serve(listener), address)
+    (RuntimeApi::serve(listener, 1), address)
 }
 
 /// The same, past its init.
@@ -110,6 +110,50 @@ async fn errors_and_oversized_answers_reach_the_caller() {
     .await;
     assert!(large.starts_with("HTTP/1.1 413") || large.is_empty(), "{large}");
     assert!(matches!(api.hear_answer().await, Heard::TooLarge(_)));
+}
+
+#[tokio::test]
+async fn calls_that_are_out_together_have_each_their_own_answer() {
+    let (api, address) = ready().await;
+    let next = request("GET", "/2018-06-01/runtime/invocation/next", "");
+    // Three wait before anything is offered, two come after.
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let next = next.clone();
+            tokio::spawn(async move { send(address, &next).await })
+        })
+        .collect();
+    let mut asked: Vec<_> = ["a", "b", "c", "d", "e"].map(|id| api.ask(call(id))).into();
+    let mut fetched = Vec::new();
+    for answer in waiting {
+        fetched.push(answer.await.unwrap());
+    }
+    fetched.push(send(address, &next).await);
+    fetched.push(send(address, &next).await);
+    for id in ["a", "b", "c", "d", "e"] {
+        let named = format!("lambda-runtime-aws-request-id: {id}\r\n");
+        assert_eq!(
+            fetched.iter().filter(|text| text.contains(&named)).count(),
+            1,
+            "{id}"
+        );
+    }
+    // The time of one is up: no answer to it is taken, whatever is asked after it.
+    drop(asked.remove(1));
+    let late = send(address, &post("invocation/b/response", "\"b\"")).await;
+    assert!(late.starts_with("HTTP/1.1 400"), "{late}");
+    let _again = api.ask(call("b"));
+    let early = send(address, &post("invocation/b/response", "\"b\"")).await;
+    assert!(early.starts_with("HTTP/1.1 400"), "not fetched yet: {early}");
+    for id in ["e", "c", "a", "d"] {
+        let path = format!("invocation/{id}/response");
+        let accepted = send(address, &post(&path, &format!("\"{id}\""))).await;
+        assert!(accepted.starts_with("HTTP/1.1 202"), "{accepted}");
+    }
+    for (asked, id) in asked.iter_mut().zip(["a", "c", "d", "e"]) {
+        let expected = format!("\"{id}\"");
+        assert!(matches!(asked.answer().await, Heard::Answer(body) if body == expected.as_bytes()));
+    }
 }
 
 fn limits_over() -> usize {

@@ -32,7 +32,7 @@ pub(crate) enum Language {
     Java,
 }
 
-/// The bootstraps as a server writes them out; for Java the only place where the built one is.
+/// The bootstraps as a server writes them out.
 static BOOTSTRAPS: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     flint_runtime::bootstrap::install(folder.path()).unwrap();
@@ -116,14 +116,6 @@ impl Function {
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         socket.set_write_timeout(Some(DEADLINE)).unwrap();
         let (reader, writer) = std::io::pipe().unwrap();
-        let runtimes = if self.language == Language::Java {
-            BOOTSTRAPS.path().to_owned()
-        } else {
-            Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("../../runtimes")
-                .canonicalize()
-                .unwrap()
-        };
         let mut command = Command::new("/bin/sh");
         command.args(["-c", r#"exec "$@" 3<&0 0</dev/null"#, "sh"]);
         let (variable, usual, script) = match self.language {
@@ -140,7 +132,9 @@ impl Function {
             ),
         };
         let interpreter = std::env::var(variable).unwrap_or_else(|_| usual.into());
-        command.args(interpreter.split(' ')).arg(runtimes.join(script));
+        command
+            .args(interpreter.split(' '))
+            .arg(BOOTSTRAPS.path().join(script));
         command.env_clear().env("PATH", "/usr/bin:/bin").envs(self.env);
         command
             .stdin(OwnedFd::from(theirs))

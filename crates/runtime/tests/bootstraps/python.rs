@@ -262,6 +262,30 @@ fn what_cannot_be_marshalled_is_an_error_of_the_platform() {
 }
 
 #[test]
+fn a_trace_id_is_shown_as_a_variable_and_is_none() {
+    // What is set stays in the memory of the process for ever, so it must not be one value for each call.
+    let source = "import ctypes, os, subprocess
+name = '_X_AMZN_TRACE_ID'
+libc = ctypes.CDLL(None)
+libc.getenv.restype = ctypes.c_char_p
+def handler(e, c):
+    shell = ['/bin/sh', '-c', 'echo $' + name]
+    child = subprocess.check_output(shell, env=dict(os.environ)).decode()
+    return [os.getenv(name), name in os.environ, libc.getenv(name.encode()) is None, child]
+";
+    let mut instance = started(source);
+    for trace in ["Root=1-2", "Root=1-3;Sampled=1"] {
+        let stream = instance.invoke(b"{}", &json!({ "trace_id": trace }));
+        let Some(Answer::Data(text)) = instance.answer(stream) else {
+            panic!("failed")
+        };
+        let expected = json!([trace, true, true, format!("{trace}\n")]);
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
+    }
+    assert_eq!(instance.data("{}"), r#"[null, false, true, "\n"]"#);
+}
+
+#[test]
 fn the_context_has_lambdas_fields() {
     let source = "import os
 def handler(event, c):

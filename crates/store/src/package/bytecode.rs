@@ -30,7 +30,7 @@ pub enum Bytecode {
 }
 
 /// The name of the bytecode of a tree: what it is of, where it is shown, and who makes and reads it.
-fn name_of(tree: &Path, place: &str, maker: &str) -> Option<String> {
+pub(super) fn name_of(tree: &Path, place: &str, maker: &str) -> Option<String> {
     let of = tree.file_name()?.to_str()?;
     Some(format!("{of}-{place}-{maker}"))
 }
@@ -41,12 +41,24 @@ impl Packages {
         let Some(name) = name_of(tree, place, maker) else {
             return Ok(Bytecode::NotYet);
         };
+        self.made_of(&name, |files, staging| {
+            layers::lay(&[tree.to_owned()], staging)?;
+            put_beside(files, staging)
+        })
+    }
+
+    /// The tree that `lay` makes of what is kept under a name; made once per process.
+    pub(super) fn made_of(
+        &self,
+        name: &str,
+        lay: impl FnOnce(&[(String, Vec<u8>)], &Path) -> Result<()>,
+    ) -> Result<Bytecode> {
         let inner = &self.inner;
-        let (kept, target) = (inner.bytecode.join(&name), inner.compiled.join(&name));
-        let made = || inner.verified.lock().is_ok_and(|set| set.contains(&name));
+        let (kept, target) = (inner.bytecode.join(name), inner.compiled.join(name));
+        let made = || inner.verified.lock().is_ok_and(|set| set.contains(name));
         let there = inner
             .bytecode_hold
-            .hand_out(&name, || (kept.exists(), made() && target.exists()));
+            .hand_out(name, || (kept.exists(), made() && target.exists()));
         match there {
             (false, _) => return Ok(Bytecode::NotYet),
             (true, true) => return Ok(Bytecode::Tree(target)),
@@ -54,19 +66,18 @@ impl Packages {
         }
         let Some(files) = fs::read(&kept).ok().and_then(|bytes| unpack(&bytes)) else {
             tracing::warn!(path = %kept.display(), "kept bytecode is damaged; it is compiled again");
-            self.drop_bytecode(&name);
+            self.drop_bytecode(name);
             return Ok(Bytecode::NotYet);
         };
         if files.is_empty() {
             return Ok(Bytecode::Nothing);
         }
         let staging = inner.compiled.join(format!(".new-{}", ulid::Ulid::new()));
-        let laid = layers::lay(&[tree.to_owned()], &staging).and_then(|()| put_beside(&files, &staging));
-        if let Err(error) = laid {
+        if let Err(error) = lay(&files, &staging) {
             let _ = fs::remove_dir_all(&staging);
             return Err(error);
         }
-        layers::put_in_place(&inner.bytecode_hold, &inner.verified, &name, &staging, &target)?;
+        layers::put_in_place(&inner.bytecode_hold, &inner.verified, name, &staging, &target)?;
         Ok(Bytecode::Tree(target))
     }
 
@@ -91,12 +102,17 @@ impl Packages {
                 return Err(Error::BadPackage(reason));
             }
         }
+        self.keep_made(&name, files)
+    }
+
+    /// Keeps files under a name, whole or not at all.
+    pub(super) fn keep_made(&self, name: &str, files: &[(String, Vec<u8>)]) -> Result<()> {
         let bytes = pack(files);
         // It lies there twice: as it is kept, and in the tree.
         let room = self.inner.room.take(2 * bytes.len() as u64)?;
-        let kept = self.inner.bytecode.join(&name);
+        let kept = self.inner.bytecode.join(name);
         // Before it is there, so that no sweep finds it unwanted.
-        self.inner.bytecode_hold.hand_out(&name, || ());
+        self.inner.bytecode_hold.hand_out(name, || ());
         write_whole(&kept, &bytes)?;
         room.keep(2 * bytes.len() as u64);
         Ok(())

@@ -2,9 +2,7 @@ package flint.runtime;
 
 import com.amazonaws.services.lambda.runtime.Context;
 import java.io.ByteArrayOutputStream;
-import java.io.IOError;
 import java.nio.charset.Charset;
-import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
@@ -20,12 +18,6 @@ public final class Bootstrap {
   private static final Charset UTF_8 = Charset.forName("UTF-8");
   /** Tells that this process is started before its function is known. */
   private static final String GENERIC = "FLINT_START";
-  /** Sent when there is no memory left to make anything better. */
-  private static final byte[] NO_MEMORY =
-      ("{\"errorMessage\":\"Java heap space\",\"errorType\":\"java.lang.OutOfMemoryError\",\"stackTrace\":[],"
-              + "\"flint\":{\"fatal\":true}}")
-          .getBytes(UTF_8);
-
   private final Channel channel;
   private final Answer answer = new Answer();
   private Map<String, Object> function;
@@ -54,7 +46,12 @@ public final class Bootstrap {
     channel.send(Frame.HELLO, 0, 0, bytes("{\"protocol\":1,\"runtime\":\"java" + version + "\"}"));
     Bootstrap bootstrap = new Bootstrap(channel);
     bootstrap.start();
-    bootstrap.serve();
+    Object calls = bootstrap.function.get("concurrency");
+    if (calls instanceof Number && ((Number) calls).intValue() > 1) {
+      new Beside(channel, bootstrap.function, bootstrap.handler, bootstrap.log).serve();
+    } else {
+      bootstrap.serve();
+    }
   }
 
   /** Waits for INIT, loads the handler, says READY. */
@@ -64,7 +61,8 @@ public final class Bootstrap {
       if (frame.kind == Frame.SHUTDOWN) {
         shutDown(frame);
       } else if (frame.kind == Frame.INVOKE) {
-        fail(frame.stream, Fault.document(new Fault("the call came before the function was loaded")));
+        Failures.send(
+            channel, frame.stream, Fault.document(new Fault("the call came before the function was loaded")));
       }
       frame = channel.next();
     }
@@ -72,11 +70,11 @@ public final class Bootstrap {
       load(frame);
     } catch (Throwable error) {
       Map<String, Object> body = Fault.document(error);
-      log(body);
-      fail(0, body);
+      Failures.log(log, body);
+      Failures.send(channel, 0, body);
       throw Leave.now(1);
     }
-    flush();
+    Failures.flush();
     channel.send(Frame.READY, 0, 0, new byte[0]);
   }
 
@@ -130,10 +128,10 @@ public final class Bootstrap {
       Context context = new CallContext(function, header, log, began);
       answer.clear();
       handler.handle(event, split, answer, context);
-      flush();
+      Failures.flush();
       channel.answer(call.stream, answer);
     } catch (Throwable error) {
-      report(call.stream, error);
+      Failures.tell(channel, log, call.stream, error);
     }
   }
 
@@ -168,48 +166,7 @@ public final class Bootstrap {
     }
   }
 
-  /** Answers with an error. After one of the virtual machine itself the process is no good any more, as on Lambda. */
-  private void report(int stream, Throwable error) {
-    boolean fatal = error instanceof VirtualMachineError || error instanceof IOError;
-    try {
-      Map<String, Object> body = Fault.document(error);
-      log(body);
-      if (fatal) {
-        Map<String, Object> remark = new LinkedHashMap<String, Object>();
-        remark.put("fatal", Boolean.TRUE);
-        body.put("flint", remark);
-      }
-      fail(stream, body);
-    } catch (OutOfMemoryError again) {
-      channel.send(Frame.ERROR, Frame.END, stream, NO_MEMORY);
-      fatal = true;
-    }
-    if (fatal) {
-      throw Leave.now(1);
-    }
-  }
-
-  private void log(Map<String, Object> body) {
-    if (log == null) {
-      System.out.print(Fault.text(body));
-    } else {
-      log.error(body);
-    }
-  }
-
-  private void fail(int stream, Map<String, Object> body) {
-    flush();
-    StringBuilder text = new StringBuilder();
-    Json.write(text, body);
-    channel.send(Frame.ERROR, Frame.END, stream, bytes(text.toString()));
-  }
-
-  private static void flush() {
-    System.out.flush();
-    System.err.flush();
-  }
-
-  private void shutDown(Frame frame) {
+  static void shutDown(Frame frame) {
     long grace = 500;
     try {
       Object asked = Json.object(new String(frame.body, UTF_8)).get("grace_ms");

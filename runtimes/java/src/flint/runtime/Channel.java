@@ -103,8 +103,8 @@ final class Channel {
     }
   }
 
-  /** Writes a frame whose body of `length` bytes begins HEAD bytes behind `at`. */
-  private void write(byte[] bytes, int at, int length, int kind, int flags, int stream) {
+  /** Writes a frame whose body of `length` bytes begins HEAD bytes behind `at`; whole, whoever else writes. */
+  private synchronized void write(byte[] bytes, int at, int length, int kind, int flags, int stream) {
     put32(bytes, at, length);
     bytes[at + 4] = (byte) kind;
     bytes[at + 5] = (byte) flags;

@@ -9,6 +9,7 @@ final class Frame {
   static final int DATA = 5;
   static final int ERROR = 6;
   static final int CANCEL = 7;
+  static final int LOG = 9;
   static final int SHUTDOWN = 11;
   /** Flag: the last frame of this direction of the stream. */
   static final int END = 1;

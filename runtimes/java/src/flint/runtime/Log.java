@@ -22,8 +22,14 @@ final class Log implements LambdaLogger {
   private final boolean json;
   private final LogLevel lowest;
   private String requestId;
+  /** Of one call among several; null where calls come one after another. */
+  private final CallOutput output;
+
+  /** The log of the call that a thread serves, for loggers outside of a handler. */
+  private static final InheritableThreadLocal<Log> CURRENT = new InheritableThreadLocal<Log>();
 
   Log(String format, String level) {
+    output = null;
     json = "JSON".equalsIgnoreCase(format);
     LogLevel asked = LogLevel.UNDEFINED;
     if (level != null) {
@@ -34,6 +40,27 @@ final class Log implements LambdaLogger {
       }
     }
     lowest = asked;
+  }
+
+  private Log(Log as, String request, CallOutput output) {
+    json = as.json;
+    lowest = as.lowest;
+    requestId = request;
+    this.output = output;
+  }
+
+  /** The same for one call among several. */
+  Log of(String request, CallOutput its) {
+    return new Log(this, request, its);
+  }
+
+  /** What this thread logs without saying for which call is of this one. */
+  void enter() {
+    CURRENT.set(this);
+  }
+
+  static void leave() {
+    CURRENT.remove();
   }
 
   /** Standard output and error as UTF-8, a line at a time: lines survive a kill, and no locale of the host matters. */
@@ -97,6 +124,11 @@ final class Log implements LambdaLogger {
     }
   }
 
+  private String request() {
+    Log current = output == null ? CURRENT.get() : this;
+    return current == null ? requestId : current.requestId;
+  }
+
   private Map<String, Object> line(LogLevel level, Object message) {
     Map<String, Object> line = new LinkedHashMap<String, Object>();
     line.put("timestamp", Instant.now().truncatedTo(ChronoUnit.MILLIS).toString());
@@ -104,8 +136,9 @@ final class Log implements LambdaLogger {
     if (level != LogLevel.UNDEFINED) {
       line.put("level", level);
     }
-    if (requestId != null) {
-      line.put("AWSRequestId", requestId);
+    String request = request();
+    if (request != null) {
+      line.put("AWSRequestId", request);
     }
     return line;
   }
@@ -117,12 +150,11 @@ final class Log implements LambdaLogger {
   }
 
   /** One event of the log is one line at least. */
-  private static void write(String text) {
-    if (text != null && text.endsWith("\n")) {
-      System.out.print(text);
-    } else {
-      System.out.print(text + "\n");
+  private void write(String text) {
+    String line = text != null && text.endsWith("\n") ? text : text + "\n";
+    if (output == null || !output.print(line)) {
+      System.out.print(line);
+      System.out.flush();
     }
-    System.out.flush();
   }
 }
