@@ -95,7 +95,9 @@ fn letter_of(mapping: &Mapping, origin: &Origin<'_>, records: &[Record], conditi
             payload.len()
         ),
         (Some(last), _) => last.message.clone(),
-        (None, _) => "the function was not run in time".to_owned(),
+        (None, _) => {
+            "it was older than MaximumRecordAgeInSeconds before the function was run with it".to_owned()
+        }
     };
     let trigger = mapping.deliverer.trigger();
     DeadLetter {
@@ -159,8 +161,15 @@ async fn call(
 
 /// The record of the failure.
 fn record_of(mapping: &Mapping, origin: &Origin<'_>, records: &[Record], letter: &DeadLetter) -> Value {
-    let version = records.iter().rev().find_map(|record| record.failure.as_ref());
-    let version = version.map(|failure| failure.version.clone());
+    // What was never given to the function has no answer of it.
+    let answered = records.iter().rev().find_map(|record| record.failure.as_ref());
+    let response = answered.map(|failure| {
+        json!({
+            "statusCode": 200,
+            "executedVersion": failure.version,
+            "functionError": "Unhandled",
+        })
+    });
     let time = |ms: i64| {
         jiff::Timestamp::from_millisecond(ms)
             .unwrap_or_default()
@@ -178,11 +187,7 @@ fn record_of(mapping: &Mapping, origin: &Origin<'_>, records: &[Record], letter:
             "condition": letter.reason,
             "approximateInvokeCount": letter.attempts,
         },
-        "responseContext": {
-            "statusCode": 200,
-            "executedVersion": version,
-            "functionError": "Unhandled",
-        },
+        "responseContext": response,
         "version": "1.0",
         "timestamp": time(letter.died_ms),
         "KafkaBatchInfo": {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use flint_model::event_source_mapping::PAYLOAD;
 use flint_model::{Outcome, RequestId};
 use flint_telemetry::Fate;
+use tokio::sync::SemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -323,11 +324,8 @@ impl Partition {
         let payload = self.origin().payload(records);
         let facts = records.len() as u64;
         for refused in 0_u32.. {
-            if self.stop.is_cancelled() {
-                return Err(Abandoned);
-            }
+            let poller = self.poller().await?;
             let request_id = RequestId::generate();
-            let poller = self.mapping.pollers.acquire().await.map_err(|_| Abandoned)?;
             let delivered = tokio::select! {
                 biased;
                 () = self.fence.cancelled() => return Err(Abandoned),
@@ -355,6 +353,15 @@ impl Partition {
             }
         }
         Err(Abandoned)
+    }
+
+    /// A place among the partitions that may be worked on at once; those that stop do not wait for it.
+    async fn poller(&self) -> Result<SemaphorePermit<'_>, Abandoned> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Abandoned),
+            poller = self.mapping.pollers.acquire() => poller.map_err(|_| Abandoned),
+        }
     }
 
     fn some_too_old(&self, records: &[Record]) -> bool {
