@@ -15,7 +15,7 @@ use flint_api::validate::{Problems, event_source_mapping as constraints, page, t
 use flint_model::UnixMillis;
 use flint_model::event_source_mapping::{BATCH_SIZE, MappingStatus, Reset};
 use flint_model::reference::function_arn;
-use flint_model::trigger::Kind;
+use flint_model::trigger::{Format, Kind};
 use flint_store::{Error as StoreError, NamedMapping, NewTrigger, TriggerUpdate};
 use http::StatusCode;
 
@@ -309,6 +309,7 @@ impl Admin {
                 minimum_pollers: None,
                 maximum_pollers: Some(i64::from(most)),
             }),
+            flint_format: (document.format != Format::default()).then(|| document.format.as_str().to_owned()),
         }
     }
 }

@@ -18,6 +18,8 @@ pub use calendar::{Calendar, CalendarError};
 pub use expression::{Expression, ExpressionError};
 pub use payload::{Occurrence, payload, sample, spread_ms};
 
+pub use crate::trigger::Format;
+
 use crate::UnixMillis;
 
 /// What to do about occurrences that passed while nobody could fire them.
@@ -54,17 +56,6 @@ pub enum Days {
     Working,
     /// All others.
     Off,
-}
-
-/// How the function gets the event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// As EventBridge sends it.
-    #[default]
-    Lambda,
-    /// As a CloudEvent in structured form.
-    CloudEvents,
 }
 
 /// What a timer is defined by.

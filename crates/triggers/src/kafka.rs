@@ -5,6 +5,7 @@
 //! committed, before it starts anew. An idle mapping keeps its consumer and no instance of its function.
 
 mod answer;
+mod cloud_event;
 pub(crate) mod connect;
 mod consumer;
 mod failure;
@@ -35,6 +36,8 @@ struct Mapping {
     document: EventSourceMapping,
     /// The brokers as payloads show them.
     servers: String,
+    /// The `source` of CloudEvents that are made of its records.
+    source: String,
     filters: Vec<Pattern>,
     /// Partitions that may be worked on at once.
     pollers: Semaphore,
@@ -131,6 +134,10 @@ fn start(parts: &Parts, config: &Config, trigger: &Trigger) -> Result<Running, S
         node: config.node.clone(),
         region: config.region.clone(),
         servers: document.bootstrap_servers.join(","),
+        source: format!(
+            "/flint/{}/{}/kafka/{}",
+            config.region, trigger.tenant, document.topic
+        ),
         document,
         filters,
         pollers: Semaphore::new(pollers),

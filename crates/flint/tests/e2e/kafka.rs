@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::server;
 
+mod cloud_events;
 mod destinations;
 mod ledger;
 mod limits;

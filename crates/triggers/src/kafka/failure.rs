@@ -54,7 +54,8 @@ pub(super) async fn give_up(
         reason = condition.as_str(),
         "records are given up"
     );
-    let body = record_of(mapping, origin, records, &letter).to_string();
+    let event = origin.lambda_event(records);
+    let body = record_of(mapping, origin, records, &letter, &event).to_string();
     let target = mapping.document.on_failure.as_deref();
     let store = &mapping.parts.store;
     match target.and_then(|text| Some((text, Destination::parse(text)?))) {
@@ -159,8 +160,15 @@ async fn call(
     }
 }
 
-/// The record of the failure.
-fn record_of(mapping: &Mapping, origin: &Origin<'_>, records: &[Record], letter: &DeadLetter) -> Value {
+/// The record of the failure. What it carries is in Lambda's shape whatever the function gets: a topic's records are made of
+/// it again.
+fn record_of(
+    mapping: &Mapping,
+    origin: &Origin<'_>,
+    records: &[Record],
+    letter: &DeadLetter,
+    event: &[u8],
+) -> Value {
     // What was never given to the function has no answer of it.
     let answered = records.iter().rev().find_map(|record| record.failure.as_ref());
     let response = answered.map(|failure| {
@@ -179,7 +187,7 @@ fn record_of(mapping: &Mapping, origin: &Origin<'_>, records: &[Record], letter:
     let (first, last) = (records.first(), records.last());
     let offset = |record: Option<&Record>| record.map(|record| record.offset);
     let stamp = |record: Option<&Record>| record.map(|record| time(record.timestamp_ms));
-    let payload: Value = serde_json::from_slice(&letter.payload).unwrap_or_default();
+    let payload: Value = serde_json::from_slice(event).unwrap_or_default();
     json!({
         "requestContext": {
             "requestId": letter.request_id.as_str(),
@@ -193,7 +201,7 @@ fn record_of(mapping: &Mapping, origin: &Origin<'_>, records: &[Record], letter:
         "KafkaBatchInfo": {
             "batchSize": records.len(),
             "bootstrapServers": origin.bootstrap_servers,
-            "payloadSize": letter.payload.len(),
+            "payloadSize": event.len(),
             "recordsInfo": { origin.key(): {
                 "batchSize": records.len(),
                 "firstRecordOffset": offset(first),

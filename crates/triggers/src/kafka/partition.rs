@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flint_model::event_source_mapping::PAYLOAD;
+use flint_model::trigger::Format;
 use flint_model::{Outcome, RequestId};
 use flint_telemetry::Fate;
 use tokio::sync::SemaphorePermit;
@@ -16,7 +17,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Mapping;
-use super::answer::{self, Report};
+use super::answer::{self, Batch, Report};
+use super::cloud_event;
 use super::failure::{self, Condition, LastFailure};
 use super::progress::Progress;
 use super::record::{Origin, Record};
@@ -68,6 +70,8 @@ impl Partition {
     fn origin(&self) -> Origin<'_> {
         Origin {
             bootstrap_servers: &self.mapping.servers,
+            source: &self.mapping.source,
+            format: self.mapping.document.format,
             topic: &self.mapping.document.topic,
             partition: self.number,
         }
@@ -102,7 +106,7 @@ impl Partition {
                 self.progress.finish(record.offset, record.weight());
                 continue;
             }
-            room = room.saturating_sub(record.size(&document.topic));
+            room = room.saturating_sub(self.origin().size(&record));
             if batch.is_empty() {
                 closes = window.map(|window| Instant::now() + window);
             }
@@ -168,7 +172,7 @@ impl Partition {
         let limit = PAYLOAD - 1_024;
         let (mut pieces, mut piece, mut size) = (Vec::new(), Vec::new(), 0);
         for record in records {
-            let more = record.size(&document.topic);
+            let more = self.origin().size(&record);
             if !piece.is_empty() && (size + more > limit || piece.len() >= document.batch()) {
                 pieces.push(std::mem::take(&mut piece));
                 size = 0;
@@ -379,7 +383,17 @@ impl Partition {
         let offsets: Vec<i64> = records.iter().map(|record| record.offset).collect();
         let metrics = self.mapping.deliverer.metrics();
         let why = || Arc::new(LastFailure::of(request_id, outcome));
-        match answer::read(&outcome.payload, &self.origin().key(), &offsets) {
+        let origin = self.origin();
+        let identifiers = match origin.format {
+            Format::Lambda => Vec::new(),
+            Format::CloudEvents => records.iter().map(|it| cloud_event::id(&origin, it)).collect(),
+        };
+        let batch = Batch {
+            partition: &origin.key(),
+            offsets: &offsets,
+            identifiers: &identifiers,
+        };
+        match answer::read(&outcome.payload, &batch) {
             Report::Done => Called::Done,
             Report::Failed => {
                 metrics.count(Fate::Failed, offsets.len() as u64);

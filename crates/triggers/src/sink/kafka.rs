@@ -211,7 +211,12 @@ fn refused(topic: &str, error: &KafkaError) -> Refused {
 
 /// What is written for a delivery.
 fn records(delivery: &Delivery) -> Vec<Outgoing> {
-    let event: Value = serde_json::from_slice(&delivery.letter.payload).unwrap_or_default();
+    let body: Value = serde_json::from_slice(&delivery.body).unwrap_or_default();
+    // A mapping's own record of a failure carries the event; else the body is the event, as of one that was redriven.
+    let event = match &body["KafkaBatchInfo"] {
+        Value::Object(_) => &body["payload"],
+        _ => &body,
+    };
     let of_kafka = event["eventSource"] == "SelfManagedKafka" && delivery.kind == "dead-letter";
     let partitions = event["records"].as_object().filter(|_| of_kafka);
     let Some(partitions) = partitions else {
