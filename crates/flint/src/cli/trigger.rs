@@ -250,7 +250,7 @@ pub(crate) fn run(verb: Verb, server: &Server, terminal: Terminal) -> Result<Exi
 }
 
 /// A word of the API, or a time.
-fn position(to: &str) -> ResetMappingRequest {
+pub(super) fn position(to: &str) -> ResetMappingRequest {
     match to.parse::<jiff::Timestamp>() {
         Ok(time) => ResetMappingRequest {
             position: Some("AT_TIMESTAMP".to_owned()),

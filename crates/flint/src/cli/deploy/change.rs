@@ -26,7 +26,7 @@ pub(crate) fn between(current: Option<&FunctionConfiguration>, wanted: &Wanted) 
             changes.push(Change {
                 what: what.to_owned(),
                 old: old.filter(|old| !old.is_empty()),
-                new,
+                new: new.filter(|new| !new.is_empty()),
             });
         }
     };
@@ -63,6 +63,14 @@ pub(crate) fn between(current: Option<&FunctionConfiguration>, wanted: &Wanted) 
         old(|is| is.flint_fallback.clone()),
         project.fallback.clone(),
     );
+    let letter = old(|is| is.dead_letter_config.as_ref()?.target_arn.clone()).unwrap_or_default();
+    if let Some(wanted) = &project.events {
+        compare(
+            "dead_letter",
+            Some(letter),
+            Some(wanted.dead_letter.clone().unwrap_or_default()),
+        );
+    }
     for (what, was, is) in numbers(project) {
         compare(what, old(was), is);
     }

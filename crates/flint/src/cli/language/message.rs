@@ -61,6 +61,8 @@ messages! {
     AskDeleteKey: "revoke the key of {name}?", "撤销 {name} 的密钥？";
     KeyOnce: "keep the key: it is not shown again", "请保存密钥：之后不再显示";
     ShowRoute: "route {text}", "路由 {text}";
+    ShowTrigger: "trigger {text}", "触发器 {text}";
+    ShowEvents: "events {text}", "事件 {text}";
     AskDeleteArtefact: "delete the artefact version {what}?", "删除制品版本 {what}？";
     TriggerReset: "{name} goes on from {to}", "{name} 将从 {to} 继续";
     AskDeleteTrigger: "delete the {kind} trigger {name}?", "删除 {kind} 触发器 {name}？";
