@@ -42,6 +42,13 @@ impl Admin {
         let target = self.target_of(caller, name, None, NameForm::Namespaced, problems)?;
         tag::count(body.tags.as_ref().map_or(0, BTreeMap::len))?;
         let document = constraints::create(&body)?;
+        if let Some(broker) = self.config.brokers.refused(&document.bootstrap_servers) {
+            let text = format!(
+                "SelfManagedEventSource: the operator of this server does not allow the broker {broker}; name one of a configured \
+                 cluster, or have it added to kafka.allow."
+            );
+            return Err(ApiError::InvalidParameter(text).into());
+        }
         self.must_exist(&target).await?;
         let shown = document.bootstrap_servers.join(",");
         let topic = document.topic.clone();
@@ -102,6 +109,7 @@ impl Admin {
             function: function.map(|target| (target.name, target.qualifier)),
             enabled: body.enabled,
             document: Some(serde_json::to_string(&document)?),
+            since_ms: None,
             now_ms: (self.config.now)(),
         };
         let id = found.trigger.id.clone();

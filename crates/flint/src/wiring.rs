@@ -281,6 +281,7 @@ fn admin_config(settings: &Settings, address: std::net::SocketAddr) -> flint_adm
     config.downstreams = settings.engine.downstreams.keys().cloned().collect();
     config.account_concurrency = settings.engine.account_concurrency;
     config.calendars.clone_from(&settings.triggers.calendars);
+    config.brokers.clone_from(&settings.triggers.brokers);
     config
 }
 

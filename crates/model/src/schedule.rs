@@ -58,6 +58,9 @@ pub enum Days {
     Off,
 }
 
+/// The longest time in seconds for which an occurrence may be late and still count as on time: a day.
+pub const MOST_GRACE_S: u32 = 86_400;
+
 /// What a timer is defined by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +103,42 @@ pub struct Timer {
     /// How the function gets the event when there is no input.
     #[serde(default)]
     pub format: Format,
+}
+
+impl Timer {
+    /// Whether it comes at the same times as another.
+    fn comes_with(&self, other: &Self) -> bool {
+        let times = |timer: &Self| {
+            (
+                timer.schedule.clone(),
+                timer.timezone.clone(),
+                (timer.start_ms, timer.end_ms),
+                timer.calendar.clone(),
+                timer.days,
+            )
+        };
+        times(self) == times(other)
+    }
+}
+
+/// After which time occurrences count of a timer that is changed now, when those up to `dealt_with_ms` had been dealt with. What
+/// was due by the old definition and is by the new one, and has not been fired for a moment or for want of a server, is not
+/// lost by the change.
+pub fn since_change(
+    (before, of_before): (&Timer, &Schedule),
+    (after, of_after): (&Timer, &Schedule),
+    dealt_with_ms: UnixMillis,
+    now_ms: UnixMillis,
+) -> UnixMillis {
+    if before.comes_with(after) {
+        return dealt_with_ms;
+    }
+    let grace = i64::from(before.grace_s.min(MOST_GRACE_S)) * 1_000;
+    let from = dealt_with_ms.max(now_ms.saturating_sub(grace));
+    let was_due = of_before.missed(from, now_ms, usize::MAX);
+    let still = |at: &&UnixMillis| of_after.next_after(**at - 1) == Some(**at);
+    let first = was_due.iter().find(still);
+    first.map_or(now_ms, |first| first - 1)
 }
 
 fn utc() -> String {

@@ -171,6 +171,25 @@ impl Metrics {
         }
     }
 
+    /// A function is gone: its series go with it.
+    pub fn forget_function(&self, tenant: &str, function: &str) {
+        let label = FunctionLabel {
+            tenant: tenant.to_owned(),
+            function: function.to_owned(),
+        };
+        for outcome in ["ok", "error"] {
+            self.invocations.remove(&OutcomeLabel {
+                tenant: tenant.to_owned(),
+                function: function.to_owned(),
+                outcome,
+            });
+        }
+        self.throttled.remove(&label);
+        self.duration.remove(&label);
+        self.init.remove(&label);
+        self.events.forget(tenant, function);
+    }
+
     /// An instance is started, from the warm stock or from nothing.
     pub fn started(&self, warm: bool) {
         let origin = if warm { "warm" } else { "fresh" };

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flint_model::trigger::Kind;
-use flint_model::{EventSourceMapping, Pattern, Trigger, reference};
+use flint_model::{Brokers, EventSourceMapping, Pattern, Trigger, reference};
 use rdkafka::config::ClientConfig;
 use tokio::sync::{Mutex, Semaphore};
 
@@ -42,6 +42,8 @@ struct Mapping {
     /// Partitions that may be worked on at once.
     pollers: Semaphore,
     secrets: Option<PathBuf>,
+    /// The brokers that it may name.
+    brokers: Brokers,
     deliverer: Deliverer,
     status: Arc<Status>,
     parts: Parts,
@@ -142,6 +144,7 @@ fn start(parts: &Parts, config: &Config, trigger: &Trigger) -> Result<Running, S
         filters,
         pollers: Semaphore::new(pollers),
         secrets: config.secrets.clone(),
+        brokers: config.brokers.clone(),
         deliverer: Deliverer::new(parts.engine.clone(), trigger.clone()),
         status: Arc::clone(&status),
         parts: parts.clone(),
@@ -182,6 +185,7 @@ impl Mapping {
             bootstrap_servers: self.document.bootstrap_servers.clone(),
             access: self.document.access.clone(),
         };
+        connect::allowed(&self.brokers, &cluster)?;
         connect::settings(&cluster, self.secrets.as_deref())
     }
 

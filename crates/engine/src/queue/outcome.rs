@@ -26,6 +26,8 @@ pub(super) enum Tried {
     Loop,
     /// It was not tried: its time is over.
     TooOld,
+    /// It was not tried: what it is for is not there any more.
+    Gone(String),
 }
 
 /// What is to be written.
@@ -108,6 +110,7 @@ pub(super) fn judge(config: &Config, around: &Around<'_>, event: &QueuedEvent, t
             let why = "more events caused one another than are taken for a purpose: a loop".to_owned();
             given_up(around, event, event.attempts, "Loop", None, Some(why))
         }
+        Tried::Gone(why) => given_up(around, event, event.attempts, "NotFound", None, Some(why.clone())),
         Tried::TooOld => given_up(around, event, event.attempts, "EventAgeExceeded", None, None),
     }
 }

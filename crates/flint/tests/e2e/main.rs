@@ -5,6 +5,7 @@
 mod bytecode;
 mod concurrency;
 mod cycles;
+mod event_faults;
 mod events;
 mod java;
 #[cfg(feature = "kafka")]

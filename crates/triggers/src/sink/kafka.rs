@@ -157,7 +157,8 @@ impl Writer {
             bootstrap_servers: mapping.bootstrap_servers,
             access: mapping.access,
         };
-        Ok(connect::settings(&cluster, config.secrets.as_deref()))
+        let allowed = connect::allowed(&config.brokers, &cluster);
+        Ok(allowed.and_then(|()| connect::settings(&cluster, config.secrets.as_deref())))
     }
 
     fn producer(&self, settings: &ClientConfig) -> Result<Arc<Sender>, Refused> {

@@ -170,3 +170,50 @@ fn a_topic_of_the_operators_cluster_gets_the_record_as_it_was() {
     );
     assert!(letters(&server).is_empty());
 }
+
+#[test]
+fn a_mapping_names_only_brokers_that_the_operator_allows() {
+    let (seen, broker) = (Seen::new(), broker());
+    let port = broker.address().rsplit_once(':').unwrap().1.to_owned();
+    let (mut server, folder) = server_with(&format!("[kafka]\nallow = [\"127.0.*:{port}\"]\n"));
+    let lambda = server.lambda().unwrap();
+    let client = broker.client().unwrap();
+    client.create_topic("allowed", 1).unwrap();
+    function(&lambda, &seen, "f", &[]);
+    let id = map(&lambda, "f", &broker.address(), "allowed", &json!({}));
+    send(&client, "allowed", [(0, "k".into(), "one".into())]);
+    until("it works", 60, || seen.values() == ["one"]);
+    let body = json!({
+        "FunctionName": "f", "Topics": ["t"], "StartingPosition": "LATEST", "SourceAccessConfigurations": [],
+        "SelfManagedEventSource": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": [broker.address(), broker.sasl_address()]}},
+    });
+    let path = "/2015-03-31/event-source-mappings";
+    let refused = lambda
+        .request("POST", path, &[], body.to_string().as_bytes())
+        .unwrap();
+    let text = String::from_utf8_lossy(&refused.body).into_owned();
+    assert_eq!(refused.status, 400, "{text}");
+    assert!(
+        text.contains(&broker.sasl_address()) && text.contains("kafka.allow"),
+        "{text}"
+    );
+
+    // What was made before the operator thought otherwise does not go there any more.
+    server.kill().unwrap();
+    std::fs::write(
+        folder.path().join("flint.toml"),
+        "[kafka]\nallow = [\"kafka.bank.example:9092\"]\n",
+    )
+    .unwrap();
+    server.restart().unwrap();
+    let lambda = server.lambda().unwrap();
+    send(&client, "allowed", [(0, "k".into(), "two".into())]);
+    until("it says why", 60, || {
+        let shown = super::mapping(&lambda, &id);
+        shown["LastProcessingResult"]
+            .as_str()
+            .unwrap()
+            .contains("kafka.allow")
+    });
+    assert_eq!(seen.values(), ["one"]);
+}
