@@ -91,7 +91,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
         registries: settings.registries.clone(),
         data_dir: settings.data_dir.clone(),
     };
-    let routes = Routes::start(store.clone()).await?;
+    let routes = Routes::start(store.clone(), engine.metrics().http.clone()).await?;
     let gateway = Gateway::new(gateway_config(&settings), engine.clone(), routes);
     let admin = Admin::new(admin_config(&settings, address), store.clone(), Some(host));
     let doors = doors(&settings, &credentials, &engine, gateway, admin);

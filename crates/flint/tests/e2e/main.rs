@@ -9,6 +9,7 @@ mod event_faults;
 mod events;
 mod java;
 #[cfg(feature = "kafka")]
+mod jwks;
 mod kafka;
 mod kills;
 mod life;
