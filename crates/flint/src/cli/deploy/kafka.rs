@@ -271,7 +271,7 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(trigger.brokers(), ["a:9092", "b:9092"]);
-        let mut plain = trigger.clone();
+        let mut plain = trigger;
         plain.on_failure = None;
         let document = constraints::create(&plain.request("f", "live")).unwrap();
         assert_eq!(document.filters, [r#"{"value":{"n":[1]}}"#]);
