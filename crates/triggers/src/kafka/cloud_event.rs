@@ -229,23 +229,23 @@ mod tests {
     }
 
     /// The one event of a batch, which is a valid CloudEvent and no longer than its size says.
-    fn one(record: Record) -> Value {
-        let payload = ORIGIN.payload(std::slice::from_ref(&record));
+    fn one(record: &Record) -> Value {
+        let payload = ORIGIN.payload(std::slice::from_ref(record));
         assert_eq!(
             payload.len(),
-            ORIGIN.size(&record) + 1,
+            ORIGIN.size(record) + 1,
             "with the brackets, without the comma"
         );
         let mut events: Vec<Value> = serde_json::from_slice(&payload).unwrap();
         let event = events.remove(0);
-        assert_eq!(event["id"], id(&ORIGIN, &record));
+        assert_eq!(event["id"], id(&ORIGIN, record));
         CloudEvent::of_json(event.clone()).unwrap();
         event
     }
 
     #[test]
     fn a_plain_record_becomes_an_event() {
-        let event = one(record(
+        let event = one(&record(
             Some(b"k"),
             Some(br#"{"n":1.50}"#),
             &[("traceparent", "00-a"), ("X-Id", "9")],
@@ -258,24 +258,24 @@ mod tests {
                 "traceparent": "00-a", "kafkaheaderxid": "9", "datacontenttype": "application/json", "data": {"n": 1.5},
             })
         );
-        let text = one(record(None, Some(b"plain"), &[]));
+        let text = one(&record(None, Some(b"plain"), &[]));
         assert_eq!(
             (&text["data"], &text["datacontenttype"]),
             (&json!("plain"), &json!("text/plain"))
         );
-        let bytes = one(record(Some(&[0xff]), Some(&[0xff, 0]), &[]));
+        let bytes = one(&record(Some(&[0xff]), Some(&[0xff, 0]), &[]));
         assert_eq!(
             (&bytes["data_base64"], &bytes["partitionkeybase64"]),
             (&json!("/wA="), &json!("/w=="))
         );
-        let tombstone = one(record(Some(b"k"), None, &[]));
+        let tombstone = one(&record(Some(b"k"), None, &[]));
         assert!(tombstone.get("data").is_none() && tombstone.get("data_base64").is_none());
-        let said = one(record(None, Some(b"a,b"), &[("Content-Type", "text/csv")]));
+        let said = one(&record(None, Some(b"a,b"), &[("Content-Type", "text/csv")]));
         assert_eq!(
             (&said["data"], &said["datacontenttype"]),
             (&json!("a,b"), &json!("text/csv"))
         );
-        let image = one(record(None, Some(b"GIF"), &[("content-type", "image/gif")]));
+        let image = one(&record(None, Some(b"GIF"), &[("content-type", "image/gif")]));
         assert_eq!(image["data_base64"], "R0lG");
     }
 
@@ -299,7 +299,7 @@ mod tests {
         let with = |kind: &'static str, value: &[u8]| {
             let mut headers = attributes.to_vec();
             headers.extend([("content-type", kind), ("other", "no attribute")]);
-            one(record(Some(b"k"), Some(value), &headers))
+            one(&record(Some(b"k"), Some(value), &headers))
         };
         assert_eq!(
             with("application/json", b"[1]"),
@@ -315,12 +315,12 @@ mod tests {
     #[test]
     fn what_only_claims_to_be_a_cloud_event_is_a_record() {
         let kind = ("content-type", "application/cloudevents+json");
-        let event = one(record(None, Some(br#"{"id":"1"}"#), &[kind]));
+        let event = one(&record(None, Some(br#"{"id":"1"}"#), &[kind]));
         assert_eq!(
             (&event["type"], &event["data"]),
             (&json!(TYPE), &json!({"id": "1"}))
         );
-        let half = one(record(None, Some(b"1"), &[("ce_id", "1")]));
+        let half = one(&record(None, Some(b"1"), &[("ce_id", "1")]));
         assert_eq!(
             (&half["type"], &half["kafkaheaderceid"]),
             (&json!(TYPE), &json!("1"))
