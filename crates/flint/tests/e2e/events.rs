@@ -260,17 +260,20 @@ fn an_idempotency_key_takes_an_event_once_and_refuses_another() {
     let (server, _folder) = quick(&collector, &[]);
     let lambda = server.lambda().unwrap();
     create(&lambda, &collector, "f");
-    let send = |payload: &str| {
+    let send_to = |query: &str, payload: &str| {
         let headers = [
             ("x-amz-invocation-type", "Event"),
             ("x-flint-idempotency-key", "order-7"),
         ];
-        let path = "/2015-03-31/functions/f/invocations";
+        let path = format!("/2015-03-31/functions/f/invocations{query}");
         lambda
-            .request("POST", path, &headers, payload.as_bytes())
+            .request("POST", &path, &headers, payload.as_bytes())
             .unwrap()
     };
+    let send = |payload: &str| send_to("", payload);
     assert_eq!((send("1").status, send("1").status), (202, 202));
+    let latest = send_to("?Qualifier=%24LATEST", "1");
+    assert_eq!(latest.status, 202, "the same by its other name");
     let other = send("2");
     assert_eq!(other.status, 409, "{}", String::from_utf8_lossy(&other.body));
     lambda.send("f", &json!("last")).unwrap();
