@@ -75,6 +75,8 @@ install_application_tools() {
   [ -e /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 ] || [ -e /usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1 ] || apt_install libfaketime
   command -v npm >/dev/null 2>&1 || apt_install npm
   command -v go >/dev/null 2>&1 || apt_install golang-go
+  # Reads a page as its readers do; the fonts are for what it shows.
+  command -v chromium >/dev/null 2>&1 || apt_install chromium fonts-noto-cjk
   # The programs only: no service is set up or started.
   apt_install mariadb-client mariadb-server-core
 }

@@ -3,12 +3,16 @@
 import concurrent.futures
 import hashlib
 import html.parser
+import json
 import os
+import shutil
 import subprocess
 import time
 import urllib.request
 
-from project import cached, node
+import pytest
+
+from project import PROJECTS, cached, node
 from server import ROOT
 from test_web import needs_npm
 
@@ -104,3 +108,34 @@ def test_a_streamed_page_is_the_one_of_a_bare_node(projects):
         assert {hashlib.sha256(each[0]).digest() for each in pool.map(read, [url] * 8)} == {hashlib.sha256(page).digest()}
     small = read(url + "?count=3")[0]
     assert Rows(small.decode()).rows[1:] == [row for _, row in expected[:3]]
+
+
+def reader():
+    """The program that reads a page in a browser, with what it needs."""
+    folder = cached(PROJECTS / "browser")
+    if not (folder / "node_modules" / ".package-lock.json").exists():
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True, timeout=300)
+    return folder / "read.js"
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="Chromium is not installed")
+def test_the_page_comes_alive_in_a_browser_and_a_click_calls_a_function(projects):
+    quote = projects.deploy(cached(EXAMPLE / "quote"), "--runtime", node())
+    quotes = projects.client.get_function_url_config(FunctionName=quote, Qualifier="live")["FunctionUrl"]
+    name = projects.deploy(cached(EXAMPLE), "--runtime", node(), "--env", f"QUOTES={quotes}", "--env", "LATE_MS=1500")
+    url = projects.client.get_function_url_config(FunctionName=name, Qualifier="live")["FunctionUrl"]
+    read(url)
+    done = subprocess.run(["node", reader(), url], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert seen["early"], "the table was shown while the late part was still worked on"
+    expected = list(funds(200))
+    assert (seen["rows"], seen["first"]) == (200, expected[0][1])
+    best = max(expected, key=lambda each: each[0])[1]
+    assert seen["best"] == f"今日最佳：{best[1]}（{best[0]}）"
+    # Nothing is said: React tells of every text that is another one than the server's.
+    assert seen["said"] == [], seen["said"]
+    code = expected[0][1][0]
+    nav = int(code) * 7919 % 100_000
+    assert (seen["before"], seen["quote"]) == ("", f"{code} 最新净值 {nav // 10_000}.{nav % 10_000:04}")
+    assert seen["asked"] == [url, f"{url}client.js", f"{quotes}?code={code}"], "nothing from anywhere else"

@@ -43,6 +43,29 @@ def test_a_koa_bff_asks_five_services_at_once(projects):
 
 
 @needs_npm
+def test_a_midway_application_with_decorators_and_injection(projects):
+    name = projects.deploy("midway", "--runtime", node())
+    first = projects.timed(name, lambda: projects.send(name, "/customers/ann")).json()
+    assert (first["customer"], first["total"]) == ("ann", 120_050)
+    assert first["accounts"] == [{"number": "****-01", "cents": 120_000}, {"number": "****-02", "cents": 50}]
+    assert first["trace"], "the request's id reaches the application"
+    transfer = {"from": "6222-01", "to": "6222-02", "cents": 1_000}
+    made = projects.send(name, "/customers/ann/transfers", transfer)
+    assert (made.status, made.json()) == (201, {"left": 119_000})
+    after = projects.send(name, "/customers/ann").json()
+    assert [account["cents"] for account in after["accounts"]] == [119_000, 1_050], "one service for all requests"
+    refused = projects.send(name, "/customers/ann/transfers", transfer | {"cents": 10**9})
+    assert (refused.status, refused.json()) == (422, {"refused": "not enough"})
+    assert projects.send(name, "/nowhere").status == 404
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda n: projects.send(name, f"/customers/c{n}").json(), range(100)))
+    assert [answer["customer"] for answer in answers] == [f"c{n}" for n in range(100)]
+    assert {answer["pid"] for answer in answers} == {first["pid"]}, "one process answered all of it"
+    log = projects.flint("logs", name)
+    assert "overview of ann" in log, "Midway's own log is the function's"
+
+
+@needs_npm
 def test_an_express_server(projects):
     name = projects.deploy("express", "--runtime", node())
     item = projects.timed(name, lambda: projects.send(name, "/items/7?page=2", X_Forwarded_For="6.6.6.6")).json()

@@ -2,7 +2,7 @@
 
 // The page as React components. `createElement` instead of JSX: nothing has to be compiled.
 
-const { createElement: h, Suspense, use } = require("react");
+const { createElement: h, Suspense, use, useState } = require("react");
 
 const decimal = (number, digits) => (number / 10 ** digits).toFixed(digits);
 
@@ -23,16 +23,28 @@ function Best({ promise }) {
   return h("p", { id: "best" }, `今日最佳：${fund.name}（${fund.code}）`);
 }
 
-exports.Page = function Page({ funds, best }) {
+// Alive in the browser: asks a function of its own, whose address the page was given.
+function Quote({ quotes, code }) {
+  const [quote, setQuote] = useState(null);
+  const ask = async () => {
+    const answer = await fetch(`${quotes}?code=${code}`);
+    setQuote(answer.ok ? await answer.json() : { failed: answer.status });
+  };
+  const said = quote && (quote.failed ? `失败：${quote.failed}` : `${quote.code} 最新净值 ${decimal(quote.nav, 4)}`);
+  return h("p", null, h("button", { id: "ask", onClick: ask }, "最新净值"), " ", h("output", { id: "quote" }, said));
+}
+
+exports.Page = function Page({ funds, best, quotes }) {
   return h(
     "html",
     { lang: "zh-CN" },
-    h("head", null, h("meta", { charSet: "utf-8" }), h("title", null, "基金列表")),
+    h("head", null, h("meta", { charSet: "utf-8" }), h("link", { rel: "icon", href: "data:," }), h("title", null, "基金列表")),
     h(
       "body",
       null,
       h("h1", null, "基金列表"),
       h(Suspense, { fallback: h("p", null, "正在计算…") }, h(Best, { promise: best })),
+      quotes && h(Quote, { quotes, code: funds[0].code }),
       h(
         "table",
         null,

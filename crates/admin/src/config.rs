@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use flint_model::mount::HostMount;
 use flint_model::schedule::Calendar;
-use flint_model::{UnixMillis, limits};
+use flint_model::{Brokers, UnixMillis, limits};
 
 use crate::Networks;
 
@@ -28,6 +28,8 @@ pub struct Config {
     pub networks: Networks,
     /// Names of the systems that functions may say they work on.
     pub downstreams: Vec<String>,
+    /// Kafka brokers that mappings may name.
+    pub brokers: Brokers,
     /// Business-day calendars that timers may name.
     pub calendars: BTreeMap<String, Calendar>,
     /// Folders of the host that functions may show; none unless the operator approves some.
@@ -53,6 +55,7 @@ impl Config {
             url_domain: None,
             networks: Networks::default(),
             downstreams: Vec::new(),
+            brokers: Brokers::Any,
             calendars: BTreeMap::new(),
             mounts: Vec::new(),
             account_concurrency: limits::ACCOUNT_CONCURRENCY,

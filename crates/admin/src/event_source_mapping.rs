@@ -15,7 +15,7 @@ use flint_api::validate::{Problems, event_source_mapping as constraints, page, t
 use flint_model::UnixMillis;
 use flint_model::event_source_mapping::{BATCH_SIZE, MappingStatus, Reset};
 use flint_model::reference::function_arn;
-use flint_model::trigger::Kind;
+use flint_model::trigger::{Format, Kind};
 use flint_store::{Error as StoreError, NamedMapping, NewTrigger, TriggerUpdate};
 use http::StatusCode;
 
@@ -42,6 +42,13 @@ impl Admin {
         let target = self.target_of(caller, name, None, NameForm::Namespaced, problems)?;
         tag::count(body.tags.as_ref().map_or(0, BTreeMap::len))?;
         let document = constraints::create(&body)?;
+        if let Some(broker) = self.config.brokers.refused(&document.bootstrap_servers) {
+            let text = format!(
+                "SelfManagedEventSource: the operator of this server does not allow the broker {broker}; name one of a configured \
+                 cluster, or have it added to kafka.allow."
+            );
+            return Err(ApiError::InvalidParameter(text).into());
+        }
         self.must_exist(&target).await?;
         let shown = document.bootstrap_servers.join(",");
         let topic = document.topic.clone();
@@ -102,6 +109,7 @@ impl Admin {
             function: function.map(|target| (target.name, target.qualifier)),
             enabled: body.enabled,
             document: Some(serde_json::to_string(&document)?),
+            since_ms: None,
             now_ms: (self.config.now)(),
         };
         let id = found.trigger.id.clone();
@@ -309,6 +317,7 @@ impl Admin {
                 minimum_pollers: None,
                 maximum_pollers: Some(i64::from(most)),
             }),
+            flint_format: (document.format != Format::default()).then(|| document.format.as_str().to_owned()),
         }
     }
 }

@@ -8,10 +8,10 @@ use flint_api::trigger::{FireInfo, TimerBody, TriggerBody, TriggerInfo, TriggerL
 use flint_model::artefact::is_name;
 use flint_model::config::Mode;
 use flint_model::event::{Context, Source};
-use flint_model::schedule::{Occurrence, Schedule, Timer, payload};
+use flint_model::schedule::{Occurrence, Schedule, Timer, payload, since_change};
 use flint_model::trigger::Kind;
 use flint_model::{Invocation, Qualifier, RequestId, Trigger, UnixMillis, VersionNumber};
-use flint_store::{Error as StoreError, NewTrigger, TriggerUpdate};
+use flint_store::{Error as StoreError, LastFire, NewTrigger, TriggerUpdate};
 use http::StatusCode;
 use jiff::Timestamp;
 
@@ -109,6 +109,7 @@ impl Admin {
                     function: Some((body.function, body.qualifier)),
                     enabled: body.enabled,
                     document: Some(document),
+                    since_ms: self.since_change(&known, &timer, now_ms).await?,
                     now_ms,
                 };
                 self.store.update_trigger(tenant, known.id, update).await?
@@ -129,6 +130,34 @@ impl Admin {
             Err(error) => return Err(error.into()),
         };
         answer::ok(&self.show_trigger(&trigger, SHOWN))
+    }
+
+    /// From when on the occurrences of a timer count that is changed; `None` for now, as of one that was paused.
+    async fn since_change(
+        &self,
+        known: &Trigger,
+        after: &Timer,
+        now_ms: UnixMillis,
+    ) -> Result<Option<UnixMillis>> {
+        let read = |timer: &Timer| {
+            let named = timer.calendar.as_ref();
+            let calendar = named.and_then(|name| self.config.calendars.get(name));
+            Schedule::new(timer, calendar.cloned(), known.created_ms).ok()
+        };
+        let before: Option<Timer> = serde_json::from_str(&known.document).ok();
+        let Some(before) = before.filter(|_| known.enabled) else {
+            return Ok(None);
+        };
+        let (Some(of_before), Some(of_after)) = (read(&before), read(after)) else {
+            return Ok(None);
+        };
+        let dealt_with = LastFire::dealt_with(self.store.last_fire(known).await?, known);
+        Ok(Some(since_change(
+            (&before, &of_before),
+            (after, &of_after),
+            dealt_with,
+            now_ms,
+        )))
     }
 
     pub(crate) async fn delete_trigger(&self, caller: &Caller, request: &Request) -> Result<Response> {

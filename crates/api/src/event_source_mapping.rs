@@ -145,6 +145,9 @@ pub struct MappingRequest {
     /// Partitions at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provisioned_poller_config: Option<Pollers>,
+    /// Flint's own: `lambda` or `cloudevents`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_format: Option<String>,
 }
 
 /// A mapping, as every answer shows it. What was not given is not shown, as on AWS.
@@ -208,6 +211,9 @@ pub struct MappingConfiguration {
     /// Partitions at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provisioned_poller_config: Option<Pollers>,
+    /// Flint's own: `cloudevents`, when the function gets these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_format: Option<String>,
 }
 
 /// Answer of ListEventSourceMappings.

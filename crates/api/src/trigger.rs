@@ -1,6 +1,6 @@
 //! Triggers: `/api/v1/triggers`.
 
-use flint_model::schedule::{Days, Format, Misfire, Overlap, Timer};
+use flint_model::schedule::{Days, Format, MOST_GRACE_S, Misfire, Overlap, Timer};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,11 @@ impl TimerBody {
         };
         if timer.window_s > 86_400 {
             return Err("window_s: a window has at most 86400 seconds, a day".to_owned());
+        }
+        if timer.grace_s > MOST_GRACE_S {
+            return Err(format!(
+                "grace_s: at most {MOST_GRACE_S} seconds, a day; what is later is missed (misfire)"
+            ));
         }
         if timer.most_missed > 10_000 {
             return Err("most_missed: at most 10000 occurrences are made up for".to_owned());

@@ -45,6 +45,9 @@ pub enum Error {
     /// The caller's deadline passed before an instance was there.
     #[error("the caller's deadline passed after {0} ms in the line for an instance")]
     DeadlineExceeded(u128),
+    /// A defect of the server ended the event's task.
+    #[error("a defect of the server ended the event's task; it is tried again")]
+    Panicked,
     /// The server is stopping.
     #[error("the server is stopping; retry elsewhere")]
     Stopping,
@@ -85,6 +88,7 @@ impl Error {
             Self::EventTooLarge { .. } => Code::RequestTooLarge,
             Self::Throttled(_) => Code::Throttled,
             Self::DeadlineExceeded(_) => Code::DeadlineExceeded,
+            Self::Panicked => Code::Internal,
             Self::Stopping => Code::ShuttingDown,
             Self::MountUnavailable { .. } => Code::MountUnavailable,
             Self::Store(error) => error.code(),

@@ -4,6 +4,7 @@
 //! says what became of it; memory holds only the events under way; no function's backlog keeps others from running.
 //! At least once: a crash between run and settling write runs an event again, with the same request id.
 
+mod claim;
 mod drain;
 mod lines;
 mod outcome;
@@ -18,7 +19,8 @@ use flint_store::{Enqueued, IdempotencyKey};
 use crate::settle::wall_ms;
 use crate::{Engine, Error};
 
-pub(crate) use drain::Claim;
+pub(crate) use claim::Claim;
+pub use claim::Working;
 pub(crate) use lines::Lines;
 
 /// How events are worked off.

@@ -447,7 +447,13 @@ impl Engine {
             match store.load_function(tenant, id.clone()).await? {
                 Some(row) => self.apply(row),
                 None => {
-                    for version in self.inner.snapshot.remove(&id) {
+                    let gone = self.inner.snapshot.remove(&id);
+                    // Not those of a new function of the same name.
+                    if let Some(one) = gone.first() {
+                        let metrics = &self.inner.parts.metrics;
+                        metrics.forget_function(one.tenant.as_str(), &one.name);
+                    }
+                    for version in gone {
                         self.retire(&version);
                     }
                     self.inner.parts.logs.remove(&id);

@@ -60,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) disk_quota: Option<u64>,
     pub(crate) artefact_bytes: u64,
     pub(crate) triggers: flint_triggers::Config,
+    /// Brokers that mappings may name, when the operator said any.
+    pub(crate) kafka_allow: Option<Vec<String>>,
 }
 
 /// How the server's own log is written.
@@ -494,6 +496,7 @@ impl Settings {
             disk_quota: None,
             artefact_bytes: 64 << 30,
             triggers: flint_triggers::Config::default(),
+            kafka_allow: None,
         }
     }
 
@@ -582,6 +585,7 @@ impl Settings {
         }
         self.engine.region.clone_from(&self.region);
         self.triggers.region.clone_from(&self.region);
+        self.triggers.brokers = kafka::allowed(self);
     }
 
     /// Where the store lies.

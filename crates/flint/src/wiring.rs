@@ -91,7 +91,7 @@ async fn run(settings: Settings, credentials: Credentials, process: LauncherProc
         registries: settings.registries.clone(),
         data_dir: settings.data_dir.clone(),
     };
-    let routes = Routes::start(store.clone()).await?;
+    let routes = Routes::start(store.clone(), engine.metrics().http.clone()).await?;
     let gateway = Gateway::new(gateway_config(&settings), engine.clone(), routes);
     let admin = Admin::new(admin_config(&settings, address), store.clone(), Some(host));
     let doors = doors(&settings, &credentials, &engine, gateway, admin);
@@ -281,6 +281,7 @@ fn admin_config(settings: &Settings, address: std::net::SocketAddr) -> flint_adm
     config.downstreams = settings.engine.downstreams.keys().cloned().collect();
     config.account_concurrency = settings.engine.account_concurrency;
     config.calendars.clone_from(&settings.triggers.calendars);
+    config.brokers.clone_from(&settings.triggers.brokers);
     config
 }
 

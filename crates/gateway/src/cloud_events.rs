@@ -84,7 +84,7 @@ impl Gateway {
             // Times of arrival are no part of the event: a repetition has another one.
             let mut digest = Sha256::new();
             // Sent to another version it is no repetition: it would be lost silently.
-            digest.update(qualifier.as_ref().map(ToString::to_string).unwrap_or_default());
+            digest.update(crate::invoke::which(qualifier.as_ref()));
             digest.update([0]);
             digest.update(event.to_json().to_string());
             let context = Context {

@@ -315,11 +315,16 @@ fn idempotency_key(
         ));
     }
     let mut digest = Sha256::new();
-    let qualifier = invocation.qualifier.as_ref().map(ToString::to_string);
-    digest.update(qualifier.unwrap_or_default());
+    digest.update(which(invocation.qualifier.as_ref()));
     digest.update([0]);
     digest.update(&invocation.payload);
     Ok(Some((key.to_owned(), hex::encode(digest.finalize()))))
+}
+
+/// What a qualifier stands for: none is `$LATEST` by another name.
+pub(crate) fn which(qualifier: Option<&Qualifier>) -> String {
+    let named = qualifier.map(ToString::to_string);
+    named.filter(|text| text != "$LATEST").unwrap_or_default()
 }
 
 /// Of an idempotency key, in bytes.

@@ -19,8 +19,9 @@ use flint_api::CODE_HEADER;
 use flint_model::canary::{self, Facts};
 use flint_model::config::Mode;
 use flint_model::route::RouteAuth;
-use flint_model::{Code, Invocation, Outcome, Qualifier, RequestId, limits};
+use flint_model::{Code, Invocation, Outcome, Qualifier, RequestId, Route, limits};
 use flint_store::Store;
+use flint_telemetry::HttpMetrics;
 use http::header::{AUTHORIZATION, COOKIE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -49,6 +50,7 @@ const FORGET: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Routes {
     store: Store,
+    metrics: HttpMetrics,
     table: Arc<ArcSwap<Table>>,
     seen: Arc<tokio::sync::watch::Sender<i64>>,
 }
@@ -58,12 +60,13 @@ impl Routes {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn start(store: Store) -> Result<Self, flint_store::Error> {
+    pub async fn start(store: Store, metrics: HttpMetrics) -> Result<Self, flint_store::Error> {
         let (seq, routes, keys) = store.load_routes().await?;
         let table = Table::new(routes, keys, &Table::default());
         let (seen, _) = tokio::sync::watch::channel(seq);
         let routes = Self {
             store,
+            metrics,
             table: Arc::new(ArcSwap::from_pointee(table)),
             seen: Arc::new(seen),
         };
@@ -96,8 +99,11 @@ impl Routes {
         let (mut upto, changed) = self.store.routes_changed_since(seq).await?;
         if changed {
             let (now, routes, keys) = self.store.load_routes().await?;
+            let named = |route: &Route| (route.tenant.to_string(), route.name.clone());
+            let there = routes.iter().map(named).collect();
             let table = Table::new(routes, keys, &self.table.load());
             self.table.store(Arc::new(table));
+            self.metrics.keep_routes(&there);
             upto = now;
         }
         self.seen.send_replace(upto);
@@ -202,6 +208,15 @@ impl Gateway {
         *answer.status_mut() = StatusCode::NO_CONTENT;
         cors::permit(cors, spec, &parts.headers, answer.headers_mut());
         Some(answer)
+    }
+
+    /// Counts an answer of a route; `took` until its head.
+    pub fn answered(&self, matched: &Matched, status: StatusCode, took: Duration) {
+        let answers = matched.entry.answers.get_or_init(|| {
+            let route = &matched.entry.route;
+            self.routes.metrics.route(route.tenant.as_str(), &route.name)
+        });
+        answers.answered(status.as_u16(), took);
     }
 
     /// Adds to an answer what browsers of other sites need to read it.

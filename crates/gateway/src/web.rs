@@ -147,7 +147,14 @@ impl Gateway {
             let session = match opened.map_err(|error| from_engine(&error, &name))? {
                 Opened::Session(session) => session,
                 Opened::Failed(outcome) => return Err(not_started(outcome.payload)),
-                Opened::Site(site) => return Ok(from_site(&site, target, &outgoing).await),
+                Opened::Site(site) => {
+                    let begun = Instant::now();
+                    let answer = from_site(&site, target, &outgoing).await;
+                    let (tenant, status) = (invocation.tenant.as_str(), answer.status().as_u16());
+                    let metrics = &self.engine.metrics().http;
+                    metrics.site(tenant, &invocation.function, status, begun.elapsed());
+                    return Ok(answer);
+                }
             };
             match self.exchange(session, outgoing, &line).await {
                 Exchanged::Answered(answered) => {

@@ -43,7 +43,7 @@ pub enum CloudEventError {
 const REQUIRED: [&str; 3] = ["id", "source", "type"];
 
 /// Whether a media type says that data is JSON.
-fn is_json(content_type: &str) -> bool {
+pub fn is_json(content_type: &str) -> bool {
     let kind = content_type
         .split(';')
         .next()

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::UnixMillis;
+use crate::trigger::Format;
 
 /// Records of a batch, unless set.
 pub const BATCH_SIZE: u32 = 100;
@@ -128,6 +129,9 @@ pub struct EventSourceMapping {
     /// Most partitions worked on at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most_pollers: Option<u32>,
+    /// How the function gets the records.
+    #[serde(default)]
+    pub format: Format,
     /// Tags.
     #[serde(default)]
     pub tags: std::collections::BTreeMap<String, String>,

@@ -5,6 +5,7 @@
 
 pub mod alias;
 pub mod artefact;
+pub mod brokers;
 pub mod canary;
 pub mod cloud_event;
 pub mod code;
@@ -33,6 +34,7 @@ pub mod version;
 
 pub use alias::Alias;
 pub use artefact::Artefact;
+pub use brokers::Brokers;
 pub use code::{CodeRef, ImageName};
 pub use config::VersionConfig;
 pub use destination::Destination;

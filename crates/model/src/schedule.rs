@@ -18,6 +18,8 @@ pub use calendar::{Calendar, CalendarError};
 pub use expression::{Expression, ExpressionError};
 pub use payload::{Occurrence, payload, sample, spread_ms};
 
+pub use crate::trigger::Format;
+
 use crate::UnixMillis;
 
 /// What to do about occurrences that passed while nobody could fire them.
@@ -56,16 +58,8 @@ pub enum Days {
     Off,
 }
 
-/// How the function gets the event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// As EventBridge sends it.
-    #[default]
-    Lambda,
-    /// As a CloudEvent in structured form.
-    CloudEvents,
-}
+/// The longest time in seconds for which an occurrence may be late and still count as on time: a day.
+pub const MOST_GRACE_S: u32 = 86_400;
 
 /// What a timer is defined by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +103,42 @@ pub struct Timer {
     /// How the function gets the event when there is no input.
     #[serde(default)]
     pub format: Format,
+}
+
+impl Timer {
+    /// Whether it comes at the same times as another.
+    fn comes_with(&self, other: &Self) -> bool {
+        let times = |timer: &Self| {
+            (
+                timer.schedule.clone(),
+                timer.timezone.clone(),
+                (timer.start_ms, timer.end_ms),
+                timer.calendar.clone(),
+                timer.days,
+            )
+        };
+        times(self) == times(other)
+    }
+}
+
+/// After which time occurrences count of a timer that is changed now, when those up to `dealt_with_ms` had been dealt with. What
+/// was due by the old definition and is by the new one, and has not been fired for a moment or for want of a server, is not
+/// lost by the change.
+pub fn since_change(
+    (before, of_before): (&Timer, &Schedule),
+    (after, of_after): (&Timer, &Schedule),
+    dealt_with_ms: UnixMillis,
+    now_ms: UnixMillis,
+) -> UnixMillis {
+    if before.comes_with(after) {
+        return dealt_with_ms;
+    }
+    let grace = i64::from(before.grace_s.min(MOST_GRACE_S)) * 1_000;
+    let from = dealt_with_ms.max(now_ms.saturating_sub(grace));
+    let was_due = of_before.missed(from, now_ms, usize::MAX);
+    let still = |at: &&UnixMillis| of_after.next_after(**at - 1) == Some(**at);
+    let first = was_due.iter().find(still);
+    first.map_or(now_ms, |first| first - 1)
 }
 
 fn utc() -> String {

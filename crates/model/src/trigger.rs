@@ -31,6 +31,34 @@ impl Kind {
     }
 }
 
+/// How a function gets what a trigger has for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// In the shape in which AWS sends events of that source.
+    #[default]
+    Lambda,
+    /// As CloudEvents 1.0 in structured form; where there are several, as a JSON batch.
+    CloudEvents,
+}
+
+impl Format {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lambda => "lambda",
+            Self::CloudEvents => "cloudevents",
+        }
+    }
+
+    /// Reads that word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Lambda, Self::CloudEvents]
+            .into_iter()
+            .find(|format| format.as_str() == text)
+    }
+}
+
 /// A trigger as it is stored. What is particular to its kind is in `document`, which the kind's own module reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trigger {

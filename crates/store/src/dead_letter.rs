@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use flint_model::event::{Context, DeadLetter, NewEvent, Source};
-use flint_model::{AccountId, FunctionId, UnixMillis};
+use flint_model::{AccountId, FunctionId, UnixMillis, limits};
 use rusqlite::{Connection, Row, params};
 
 use crate::outbox::Delivery;
@@ -141,6 +141,13 @@ impl Store {
                     connection.prepare_cached("SELECT 1 FROM functions WHERE tenant = $1 AND id = $2")?;
                 if !query.exists(params![tenant.as_str(), letter.function.as_str()])? {
                     return Err(Error::FunctionGone(id));
+                }
+                if letter.payload.len() > limits::REQUEST_PAYLOAD {
+                    return Err(Error::LetterTooLarge {
+                        id,
+                        bytes: letter.payload.len(),
+                        most: limits::REQUEST_PAYLOAD,
+                    });
                 }
                 let again = NewEvent {
                     tenant: letter.tenant,

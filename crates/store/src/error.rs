@@ -116,6 +116,19 @@ pub enum Error {
         "the function of dead letter {0} was deleted; send its payload to another function, or delete it"
     )]
     FunctionGone(String),
+    /// The payload of a dead letter is larger than a function takes.
+    #[error(
+        "dead letter {id} has a payload of {bytes} bytes, more than the {most} that a function takes; read it with `dlq show`, \
+         and delete it"
+    )]
+    LetterTooLarge {
+        /// Which.
+        id: String,
+        /// What it has.
+        bytes: usize,
+        /// What it may have.
+        most: usize,
+    },
     /// The idempotency key was used for something else.
     #[error("idempotency key {0} was used with another payload; use a new key for a new event")]
     OtherPayload(String),
@@ -305,6 +318,7 @@ impl Error {
             | Self::VersionProvisioned
             | Self::AliasProvisioned
             | Self::VersionInUse { .. } => Code::Conflict,
+            Self::LetterTooLarge { .. } => Code::RequestTooLarge,
             Self::OtherPayload(_) => Code::IdempotencyConflict,
             Self::NotProvisioned(_) => Code::NotProvisioned,
             Self::RevisionMismatch | Self::PolicyRevisionMismatch | Self::PermissionRevisionMismatch => {

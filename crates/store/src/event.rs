@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use flint_model::event::{Context, DeadLetter, NewEvent, QueuedEvent, Source};
-use flint_model::{AccountId, Destination, FunctionId, RequestId, UnixMillis};
+use flint_model::{AccountId, Destination, FunctionId, RequestId, UnixMillis, limits};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::outbox::{self, Delivery};
@@ -158,6 +158,14 @@ pub(crate) fn deliver(
         .is_some_and(|account| account != letter.tenant.as_str());
     if other {
         undeliverable("the function belongs to another account".into())?;
+        return Ok(None);
+    }
+    if delivery.body.len() > limits::EVENT_PAYLOAD {
+        undeliverable(format!(
+            "the record has {} bytes, more than the {} of an event",
+            delivery.body.len(),
+            limits::EVENT_PAYLOAD
+        ))?;
         return Ok(None);
     }
     let function = match function::by_name(connection, &letter.tenant, &reference.name) {

@@ -97,28 +97,36 @@ impl Store {
         .await
     }
 
-    /// The targets that have deliveries, each with the time of the first. Costs as much as there are targets.
-    pub async fn outgoing_targets(&self) -> Result<Vec<(String, UnixMillis)>> {
+    /// The targets that have deliveries, by tenant, each with the time of the first. Costs as much as there are targets.
+    pub async fn outgoing_targets(&self) -> Result<Vec<(AccountId, String, UnixMillis)>> {
         self.read(|connection| {
             let mut query = connection.prepare_cached(
-                "WITH RECURSIVE waiting (target) AS (
-                     SELECT MIN(target) FROM outbox
+                "WITH RECURSIVE waiting (tenant, target, visible_ms) AS (
+                     SELECT * FROM (SELECT tenant, target, visible_ms FROM outbox
+                         ORDER BY tenant, target, visible_ms LIMIT 1)
                      UNION ALL
-                     SELECT (SELECT MIN(target) FROM outbox WHERE target > waiting.target) FROM waiting
-                     WHERE waiting.target IS NOT NULL)
-                 SELECT target, (SELECT MIN(visible_ms) FROM outbox WHERE target = waiting.target) FROM waiting
-                 WHERE target IS NOT NULL",
+                     SELECT o.tenant, o.target, o.visible_ms FROM waiting JOIN outbox o ON o.seq =
+                         (SELECT n.seq FROM outbox n WHERE (n.tenant, n.target) > (waiting.tenant, waiting.target)
+                          ORDER BY n.tenant, n.target, n.visible_ms LIMIT 1))
+                 SELECT tenant, target, visible_ms FROM waiting",
             )?;
-            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let rows = query.query_map([], |row| {
+                Ok((
+                    AccountId::from_trusted(row.get::<_, String>(0)?),
+                    row.get(1)?,
+                    row.get(2)?,
+                ))
+            })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }
 
-    /// Deliveries of a target whose time has come, in the order of their time: those of the shards that are `mine`, those
-    /// under way left out.
+    /// Deliveries of a tenant to a target whose time has come, in the order of their time: those of the shards that are
+    /// `mine`, those under way left out.
     pub async fn outgoing(
         &self,
+        tenant: AccountId,
         target: String,
         now_ms: UnixMillis,
         under_way: Vec<i64>,
@@ -128,9 +136,9 @@ impl Store {
         self.read(move |connection| {
             let mut query = connection.prepare_cached(
                 "SELECT seq, shard, target, kind, created_ms, attempts, letter, payload, body FROM outbox
-                 WHERE target = $1 AND visible_ms <= $2 ORDER BY visible_ms, seq",
+                 WHERE tenant = $1 AND target = $2 AND visible_ms <= $3 ORDER BY visible_ms, seq",
             )?;
-            let mut rows = query.query(params![target, now_ms])?;
+            let mut rows = query.query(params![tenant.as_str(), target, now_ms])?;
             let mut found = Vec::new();
             // No LIMIT: another server's deliveries may be any number of the first ones.
             while found.len() < limit

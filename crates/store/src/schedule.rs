@@ -52,11 +52,33 @@ pub enum Fired {
     Stale,
 }
 
-/// The last occurrence that was fired or let pass.
+/// How far a timer has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastFire {
-    /// When it was to be.
+    /// When the last occurrence was to be that was fired or let pass; 0 before the first.
     pub scheduled_ms: UnixMillis,
+    /// What was due up to then counts no more, because the timer was changed; `None` for the time of its last change.
+    pub since_ms: Option<UnixMillis>,
+}
+
+impl LastFire {
+    /// Up to when the occurrences of a timer are dealt with, or count no more. `None`: it has never fired.
+    pub fn dealt_with(last: Option<Self>, trigger: &Trigger) -> UnixMillis {
+        let since = last.and_then(|last| last.since_ms);
+        let fired = last.map_or(0, |last| last.scheduled_ms);
+        fired.max(since.unwrap_or(trigger.modified_ms))
+    }
+}
+
+/// A timer's definition is changed: what was due up to `since_ms` counts no more.
+pub(crate) fn changed(connection: &Connection, trigger: &Trigger, since_ms: UnixMillis) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO schedules (tenant, trigger_id, last_ms, since_ms) VALUES ($1, $2, 0, $3)
+             ON CONFLICT (tenant, trigger_id) DO UPDATE SET since_ms = excluded.since_ms",
+        )?
+        .execute(params![trigger.tenant.as_str(), trigger.id, since_ms])?;
+    Ok(())
 }
 
 /// An occurrence of the past.
@@ -202,19 +224,39 @@ impl Store {
         fired
     }
 
-    /// The last occurrence of every timer that has fired, by the timer's id.
+    /// How far every timer has come, by its id; not of those that have never fired or changed.
     pub async fn last_fires(&self) -> Result<HashMap<String, LastFire>> {
         self.read(|connection| {
-            let mut query = connection.prepare_cached("SELECT trigger_id, last_ms FROM schedules")?;
+            let mut query =
+                connection.prepare_cached("SELECT trigger_id, last_ms, since_ms FROM schedules")?;
             let rows = query.query_map([], |row| {
                 Ok((
                     row.get(0)?,
                     LastFire {
                         scheduled_ms: row.get(1)?,
+                        since_ms: row.get(2)?,
                     },
                 ))
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    /// How far a timer has come.
+    pub async fn last_fire(&self, trigger: &Trigger) -> Result<Option<LastFire>> {
+        let (tenant, id) = (trigger.tenant.clone(), trigger.id.clone());
+        self.read(move |connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT last_ms, since_ms FROM schedules WHERE tenant = $1 AND trigger_id = $2",
+            )?;
+            let row = query.query_row(params![tenant.as_str(), id], |row| {
+                Ok(LastFire {
+                    scheduled_ms: row.get(0)?,
+                    since_ms: row.get(1)?,
+                })
+            });
+            Ok(row.optional()?)
         })
         .await
     }

@@ -126,6 +126,9 @@ CREATE UNIQUE INDEX api_keys_by_hash ON api_keys (hash);
 ALTER TABLE dead_letters ADD COLUMN delivery_kind TEXT;
 ALTER TABLE dead_letters ADD COLUMN delivery BLOB;
 CREATE INDEX dead_letters_by_time ON dead_letters (died_ms);
+", "
+CREATE INDEX outbox_by_tenant ON outbox (tenant, target, visible_ms, seq);
+ALTER TABLE schedules ADD COLUMN since_ms INTEGER;
 "];
 
 /// The oldest schema whose release can still work with what this one leaves behind (decision 002). Raised only by a step

@@ -4,7 +4,7 @@
 //! so one that was paused and wakes up late changes nothing. Times are wall-clock milliseconds: a clock that jumps moves
 //! shards, it never lets two servers settle the same work.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use flint_model::{FunctionId, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -13,6 +13,9 @@ use crate::{Error, Result, Store};
 
 /// How many there are. Never changes: the number is in every row.
 pub const SHARDS: u32 = 256;
+
+/// How long the row of a server is kept that does not live any more.
+const FORGOTTEN_MS: i64 = 3_600_000;
 
 /// The shard of everything that belongs to a function.
 pub fn shard_of(function: &FunctionId) -> u32 {
@@ -53,16 +56,15 @@ fn mine(connection: &Connection, node: &str) -> Result<Held> {
 }
 
 impl Store {
-    /// Says that a server lives until then, and gives it its part of the shards: it takes those of servers that do not live
-    /// any more, and gives up what is more than its part when there are others. Of these the `busy` ones, on which something
-    /// is under way, come last.
+    /// Says that a server lives until then, and gives it its part of the shards: it takes those that are free, and those of
+    /// servers that do not live any more. Says how many it has more than its part, because there are others: it gives them
+    /// up itself (`give_up_shards`), since only it knows on which ones nothing is under way.
     pub async fn hold_shards(
         &self,
         node: String,
         now_ms: UnixMillis,
         until_ms: UnixMillis,
-        busy: BTreeSet<u32>,
-    ) -> Result<Held> {
+    ) -> Result<(Held, usize)> {
         self.write(move |connection| {
             connection
                 .prepare_cached(
@@ -70,6 +72,9 @@ impl Store {
                      ON CONFLICT (id) DO UPDATE SET until_ms = excluded.until_ms",
                 )?
                 .execute(params![node, until_ms])?;
+            connection
+                .prepare_cached("DELETE FROM nodes WHERE until_ms < $1")?
+                .execute([now_ms.saturating_sub(FORGOTTEN_MS)])?;
             let live: u32 = connection
                 .prepare_cached("SELECT COUNT(*) FROM nodes WHERE until_ms > $1")?
                 .query_row([now_ms], |row| row.get(0))?;
@@ -78,30 +83,45 @@ impl Store {
                 .query_row([], |row| row.get(0))?;
             for shard in known..SHARDS {
                 connection
-                    .prepare_cached("INSERT INTO shards (shard, epoch) VALUES ($1, 0) ON CONFLICT (shard) DO NOTHING")?
+                    .prepare_cached(
+                        "INSERT INTO shards (shard, epoch) VALUES ($1, 0) ON CONFLICT (shard) DO NOTHING",
+                    )?
                     .execute([shard])?;
             }
             let held = mine(connection, &node)?;
             let part = SHARDS.div_ceil(live.max(1)) as usize;
-            if held.len() > part {
-                let (kept_first, others): (Vec<u32>, Vec<u32>) = held.keys().partition(|shard| busy.contains(shard));
-                for shard in kept_first.into_iter().chain(others).skip(part) {
-                    connection
-                        .prepare_cached("UPDATE shards SET owner = NULL, epoch = epoch + 1 WHERE shard = $1")?
-                        .execute([shard])?;
-                }
-            } else if held.len() < part {
+            if held.len() >= part {
+                let more = held.len() - part;
+                return Ok((held, more));
+            }
+            connection
+                .prepare_cached(
+                    "UPDATE shards SET owner = $1, epoch = epoch + 1 WHERE shard IN (SELECT shard FROM shards
+                     WHERE owner IS NULL OR owner NOT IN (SELECT id FROM nodes WHERE until_ms > $2)
+                     ORDER BY shard LIMIT $3)",
+                )?
+                .execute(params![
+                    node,
+                    now_ms,
+                    i64::try_from(part - held.len()).unwrap_or(0)
+                ])?;
+            Ok((mine(connection, &node)?, 0))
+        })
+        .await
+    }
+
+    /// Gives up these shards, so that another server takes them at its next look. Nothing may be under way on them: it would
+    /// be run again there.
+    pub async fn give_up_shards(&self, node: String, shards: Vec<u32>) -> Result<()> {
+        self.write(move |connection| {
+            for shard in shards {
                 connection
                     .prepare_cached(
-                        "UPDATE shards SET owner = $1, epoch = epoch + 1 WHERE shard IN (SELECT shard FROM shards
-                         WHERE owner IS NULL OR owner NOT IN (SELECT id FROM nodes WHERE until_ms > $2)
-                         ORDER BY shard LIMIT $3)",
+                        "UPDATE shards SET owner = NULL, epoch = epoch + 1 WHERE shard = $1 AND owner = $2",
                     )?
-                    .execute(params![node, now_ms, i64::try_from(part - held.len()).unwrap_or(0)])?;
-            } else {
-                return Ok(held);
+                    .execute(params![shard, node])?;
             }
-            mine(connection, &node)
+            Ok(())
         })
         .await
     }

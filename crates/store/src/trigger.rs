@@ -6,7 +6,7 @@ use flint_model::trigger::Kind;
 use flint_model::{AccountId, FunctionId, Trigger, UnixMillis};
 use rusqlite::{Connection, Row, params};
 
-use crate::{Error, Result, Store, changes, function};
+use crate::{Error, Result, Store, changes, function, schedule};
 
 /// What a new trigger starts with.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct TriggerUpdate {
     pub enabled: Option<bool>,
     /// What its kind needs.
     pub document: Option<String>,
+    /// Of a timer: what was due up to then counts no more; now when left out.
+    pub since_ms: Option<UnixMillis>,
     /// The time now.
     pub now_ms: UnixMillis,
 }
@@ -217,6 +219,10 @@ impl Store {
                     tenant.as_str(),
                     id
                 ])?;
+            if trigger.kind == Kind::Timer {
+                let since_ms = update.since_ms.unwrap_or(update.now_ms);
+                schedule::changed(connection, &trigger, since_ms)?;
+            }
             changes::record_trigger(connection, &tenant, &id)?;
             Ok(trigger)
         })

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flint_model::config::{LoggingConfig, Mode, PackageType};
@@ -85,10 +85,7 @@ fn event(function: &FunctionId, now_ms: i64) -> NewEvent {
 }
 
 async fn fence(store: &Store, function: &FunctionId) -> Fence {
-    let held = store
-        .hold_shards("a".into(), 0, i64::MAX, BTreeSet::new())
-        .await
-        .unwrap();
+    let (held, _) = store.hold_shards("a".into(), 0, i64::MAX).await.unwrap();
     let shard = shard_of(function);
     Fence {
         node: "a".into(),
@@ -117,24 +114,53 @@ async fn every_function_that_has_events_is_found_with_its_first() {
 }
 
 #[tokio::test]
-async fn a_shard_with_events_under_way_is_given_up_last() {
+async fn a_server_that_joins_gets_what_is_given_up_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&Config::new(folder.path())).unwrap();
-    let hold = async |node: &str, busy: &BTreeSet<u32>| {
-        store
-            .hold_shards(node.into(), 1, 1_000, busy.clone())
-            .await
-            .unwrap()
-    };
-    let busy: BTreeSet<u32> = (190..256).collect();
-    assert_eq!(hold("a", &busy).await.len(), 256);
-    assert!(hold("b", &BTreeSet::new()).await.is_empty());
-    let kept = hold("a", &busy).await;
-    assert_eq!(kept.len(), 128);
-    assert!(
-        busy.iter().all(|shard| kept.contains_key(shard)),
-        "they would run twice"
+    let hold = async |node: &str| store.hold_shards(node.into(), 1, 1_000).await.unwrap();
+    let (all, more) = hold("a").await;
+    assert_eq!((all.len(), more), (256, 0));
+    let (none, more) = hold("b").await;
+    assert_eq!(
+        (none.len(), more),
+        (0, 0),
+        "nothing is taken from a server that lives"
     );
+    let (all, more) = hold("a").await;
+    assert_eq!((all.len(), more), (256, 128), "it is told, and chooses itself");
+    // On the others something is under way.
+    let idle: Vec<u32> = (0..100).collect();
+    store.give_up_shards("a".into(), idle.clone()).await.unwrap();
+    store.give_up_shards("b".into(), vec![200]).await.unwrap();
+    let (taken, _) = hold("b").await;
+    assert_eq!(taken.keys().copied().collect::<Vec<_>>(), idle);
+    let (kept, more) = hold("a").await;
+    assert_eq!((kept.len(), more), (156, 28));
+    assert!(
+        kept.values().all(|epoch| *epoch == 1),
+        "what was kept was never anybody else's"
+    );
+}
+
+#[tokio::test]
+async fn rows_of_servers_that_are_gone_for_long_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::new(folder.path());
+    let store = Store::open(&config).unwrap();
+    const HOUR: i64 = 3_600_000;
+    store.hold_shards("gone".into(), 0, 1_000).await.unwrap();
+    store
+        .hold_shards("late".into(), HOUR, HOUR + 1_000)
+        .await
+        .unwrap();
+    store
+        .hold_shards("here".into(), HOUR + 2_000, HOUR + 3_000)
+        .await
+        .unwrap();
+    let file = rusqlite::Connection::open(folder.path().join("flint.db")).unwrap();
+    let mut query = file.prepare("SELECT id FROM nodes ORDER BY id").unwrap();
+    let nodes = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(nodes.collect::<Result<Vec<_>, _>>().unwrap(), ["here", "late"]);
 }
 
 fn delivery(of: &NewEvent, body: &'static str) -> Delivery {
@@ -161,13 +187,42 @@ async fn deliveries_of_another_server_do_not_hide_ours() {
         .await
         .unwrap();
     let targets = store.outgoing_targets().await.unwrap();
-    assert_eq!(targets, vec![("webhook://audit".to_owned(), 1)]);
+    assert_eq!(targets, vec![(tenant(), "webhook://audit".to_owned(), 1)]);
     let found = store
-        .outgoing("webhook://audit".into(), 10, vec![], 8, move |of| of == shard)
+        .outgoing(tenant(), "webhook://audit".into(), 10, vec![], 8, move |of| {
+            of == shard
+        })
         .await
         .unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].delivery.body, "{\"ours\":1}");
+}
+
+#[tokio::test]
+async fn each_tenant_has_its_own_line_to_a_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    let tenants = ["111111111111", "222222222222"].map(AccountId::from_trusted);
+    let mut expected = Vec::new();
+    for (at, tenant) in tenants.iter().enumerate() {
+        for target in ["kafka://a/t", "webhook://audit"] {
+            let first = i64::try_from(at).unwrap() * 10 + 5;
+            for ms in [first + 7, first, first + 3] {
+                let mut of = event(&FunctionId::from_trusted("f"), 1);
+                of.tenant = tenant.clone();
+                let mut one = delivery(&of, "{}");
+                one.target = target.into();
+                store.deliver(vec![one], ms).await.unwrap();
+            }
+            expected.push((tenant.clone(), target.to_owned(), first));
+        }
+    }
+    assert_eq!(store.outgoing_targets().await.unwrap(), expected);
+    let [_, second] = &tenants;
+    let found = store.outgoing(second.clone(), "webhook://audit".into(), 100, vec![], 8, |_| true);
+    let found = found.await.unwrap();
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|one| one.delivery.letter.tenant == *second));
 }
 
 #[tokio::test]
@@ -206,6 +261,24 @@ async fn a_list_of_dead_letters_leaves_the_payloads_where_they_are() {
     assert_eq!((name, shown.payload.len(), *bytes), (&None, 0, 1_000_000));
     let (_, whole) = store.dead_letter(tenant(), letter.id).await.unwrap();
     assert_eq!(whole.payload.len(), 1_000_000);
+}
+
+#[tokio::test]
+async fn a_letter_that_no_function_could_take_is_not_put_into_the_queue() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::new(folder.path())).unwrap();
+    let id = function(&store, "f").await;
+    let mut big = event(&id, 1);
+    big.payload = Bytes::from(vec![b' '; 7 << 20]);
+    let letter = DeadLetter::of(&big, 0, "PayloadTooLarge", String::new(), 5);
+    store.keep_dead_letter(letter.clone()).await.unwrap();
+    let refused = store.redrive(tenant(), letter.id.clone(), 6).await.unwrap_err();
+    assert!(refused.to_string().contains("more than the 6291556"), "{refused}");
+    assert_eq!(store.count_events(id).await.unwrap(), 0);
+    assert!(
+        store.dead_letter(tenant(), letter.id).await.is_ok(),
+        "it is still there"
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Counters of the durable queue of events. Names after AWS Lambda's `AsyncEventsReceived`, `AsyncEventAge`,
 //! `AsyncEventsDropped` and `DestinationDeliveryFailures`.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,7 +22,7 @@ struct Received {
 struct Settled {
     tenant: String,
     function: String,
-    /// `succeeded`, `retried`, `deferred`, `failed` or `expired`.
+    /// `succeeded`, `retried`, `deferred`, `failed`, `expired` or `panicked`.
     result: &'static str,
 }
 
@@ -56,6 +59,16 @@ pub struct EventMetrics {
     settled: Family<Settled, Counter>,
     died: Family<Died, Counter>,
     delivered: Family<Delivered, Counter>,
+    /// Labels by function, so that those of one that is gone can be taken away.
+    known: Arc<Mutex<HashMap<Function, Known>>>,
+}
+
+/// Labels of one function.
+#[derive(Debug, Default)]
+struct Known {
+    received: HashSet<Received>,
+    settled: HashSet<Settled>,
+    died: HashSet<Died>,
 }
 
 impl EventMetrics {
@@ -66,6 +79,7 @@ impl EventMetrics {
             settled: Family::default(),
             died: Family::default(),
             delivered: Family::default(),
+            known: Arc::default(),
         };
         registry.register(
             "events_received",
@@ -103,6 +117,7 @@ impl EventMetrics {
             source,
         };
         self.received.get_or_create_owned(&label).inc();
+        self.know(tenant, function, |known| known.received.insert(label));
     }
 
     /// A try begins; `age_ms` since the event was taken in.
@@ -124,6 +139,7 @@ impl EventMetrics {
             result,
         };
         self.settled.get_or_create_owned(&label).inc();
+        self.know(tenant, function, |known| known.settled.insert(label));
     }
 
     /// An event became a dead letter.
@@ -134,6 +150,38 @@ impl EventMetrics {
             reason: reason.to_owned(),
         };
         self.died.get_or_create_owned(&label).inc();
+        self.know(tenant, function, |known| known.died.insert(label));
+    }
+
+    fn know(&self, tenant: &str, function: &str, keep: impl FnOnce(&mut Known) -> bool) {
+        let label = Function {
+            tenant: tenant.to_owned(),
+            function: function.to_owned(),
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        keep(known.entry(label).or_default());
+    }
+
+    /// A function is gone: its series go with it.
+    pub(crate) fn forget(&self, tenant: &str, function: &str) {
+        let label = Function {
+            tenant: tenant.to_owned(),
+            function: function.to_owned(),
+        };
+        self.age.remove(&label);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(gone) = known.remove(&label) else {
+            return;
+        };
+        gone.received.iter().for_each(|label| {
+            self.received.remove(label);
+        });
+        gone.settled.iter().for_each(|label| {
+            self.settled.remove(label);
+        });
+        gone.died.iter().for_each(|label| {
+            self.died.remove(label);
+        });
     }
 
     /// A delivery was tried.

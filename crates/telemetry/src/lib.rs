@@ -5,10 +5,13 @@
 
 mod event_metrics;
 pub mod function_log;
+mod http_metrics;
 pub mod metrics;
+pub mod reference;
 mod trigger_metrics;
 
 pub use event_metrics::EventMetrics;
 pub use function_log::{FunctionLogs, LogQuery, LogRecord};
+pub use http_metrics::{Answers, HttpMetrics};
 pub use metrics::{FunctionMetrics, Metrics};
 pub use trigger_metrics::{Fate, OneTrigger, TriggerMetrics};

@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::event_metrics::EventMetrics;
+use crate::http_metrics::HttpMetrics;
 use crate::trigger_metrics::TriggerMetrics;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -38,7 +39,7 @@ struct StageLabel {
 }
 
 /// Upper edges of the duration buckets, in seconds: from 0.1 ms, each a little over twice the last, to 15 minutes.
-const EDGES: [f64; 16] = [
+pub(crate) const EDGES: [f64; 16] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0,
     900.0,
 ];
@@ -69,6 +70,8 @@ pub struct Metrics {
     pub events: EventMetrics,
     /// Triggers.
     pub triggers: TriggerMetrics,
+    /// Routes and static sites.
+    pub http: HttpMetrics,
     /// Log records dropped because the disk was too slow.
     pub logs_dropped: Gauge,
 }
@@ -131,6 +134,7 @@ impl Default for Metrics {
             EventMetrics::new(&mut registry),
             TriggerMetrics::new(&mut registry),
         );
+        let http = HttpMetrics::new(&mut registry);
         let registry = Arc::new(registry);
         Self {
             registry,
@@ -145,6 +149,7 @@ impl Default for Metrics {
             warm,
             events,
             triggers,
+            http,
             logs_dropped,
         }
     }
@@ -169,6 +174,26 @@ impl Metrics {
             duration: self.duration.get_or_create_owned(&label),
             init: self.init.get_or_create_owned(&label),
         }
+    }
+
+    /// A function is gone: its series go with it.
+    pub fn forget_function(&self, tenant: &str, function: &str) {
+        let label = FunctionLabel {
+            tenant: tenant.to_owned(),
+            function: function.to_owned(),
+        };
+        for outcome in ["ok", "error"] {
+            self.invocations.remove(&OutcomeLabel {
+                tenant: tenant.to_owned(),
+                function: function.to_owned(),
+                outcome,
+            });
+        }
+        self.throttled.remove(&label);
+        self.duration.remove(&label);
+        self.init.remove(&label);
+        self.events.forget(tenant, function);
+        self.http.forget(tenant, function);
     }
 
     /// An instance is started, from the warm stock or from nothing.

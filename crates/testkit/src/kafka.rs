@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-pub use client::{Client, Group, Taken};
+pub use client::{Client, Group, Sent, Taken};
 
 /// The user that the broker knows, for PLAIN and for both kinds of SCRAM.
 pub const USER: &str = "alice";

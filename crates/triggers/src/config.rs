@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flint_model::Brokers;
 use flint_model::event_source_mapping::Access;
 use flint_model::schedule::Calendar;
 
@@ -42,6 +43,8 @@ pub struct Config {
     pub node: String,
     /// The folder with the secrets that mappings and clusters name; one file for each.
     pub secrets: Option<PathBuf>,
+    /// The brokers that mappings may name.
+    pub brokers: Brokers,
     /// Kafka clusters by the operator's names (`kafka://NAME/TOPIC`).
     pub kafka: BTreeMap<String, Cluster>,
     /// Addresses outside.
@@ -64,6 +67,7 @@ impl Default for Config {
             region: "us-east-1".into(),
             node: "node".into(),
             secrets: None,
+            brokers: Brokers::Only(Vec::new()),
             kafka: BTreeMap::new(),
             webhooks: BTreeMap::new(),
             calendars: BTreeMap::new(),

@@ -5,6 +5,7 @@
 //! committed, before it starts anew. An idle mapping keeps its consumer and no instance of its function.
 
 mod answer;
+mod cloud_event;
 pub(crate) mod connect;
 mod consumer;
 mod failure;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flint_model::trigger::Kind;
-use flint_model::{EventSourceMapping, Pattern, Trigger, reference};
+use flint_model::{Brokers, EventSourceMapping, Pattern, Trigger, reference};
 use rdkafka::config::ClientConfig;
 use tokio::sync::{Mutex, Semaphore};
 
@@ -35,10 +36,14 @@ struct Mapping {
     document: EventSourceMapping,
     /// The brokers as payloads show them.
     servers: String,
+    /// The `source` of CloudEvents that are made of its records.
+    source: String,
     filters: Vec<Pattern>,
     /// Partitions that may be worked on at once.
     pollers: Semaphore,
     secrets: Option<PathBuf>,
+    /// The brokers that it may name.
+    brokers: Brokers,
     deliverer: Deliverer,
     status: Arc<Status>,
     parts: Parts,
@@ -131,10 +136,15 @@ fn start(parts: &Parts, config: &Config, trigger: &Trigger) -> Result<Running, S
         node: config.node.clone(),
         region: config.region.clone(),
         servers: document.bootstrap_servers.join(","),
+        source: format!(
+            "/flint/{}/{}/kafka/{}",
+            config.region, trigger.tenant, document.topic
+        ),
         document,
         filters,
         pollers: Semaphore::new(pollers),
         secrets: config.secrets.clone(),
+        brokers: config.brokers.clone(),
         deliverer: Deliverer::new(parts.engine.clone(), trigger.clone()),
         status: Arc::clone(&status),
         parts: parts.clone(),
@@ -175,6 +185,7 @@ impl Mapping {
             bootstrap_servers: self.document.bootstrap_servers.clone(),
             access: self.document.access.clone(),
         };
+        connect::allowed(&self.brokers, &cluster)?;
         connect::settings(&cluster, self.secrets.as_deref())
     }
 

@@ -1,13 +1,14 @@
 //! Drains the outbox: gives each delivery to its sink, again and again, until it is taken or too old.
 //!
 //! Guarantees: at least once; a delivery that nobody takes becomes a dead letter with its reason. A target that does not take
-//! anything does not keep others waiting: each has few deliveries under way, and rests after a failure.
+//! anything does not keep others waiting: each has few deliveries under way, and rests after a failure. What one tenant sends
+//! does not put off another's deliveries to the same target.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flint_model::UnixMillis;
+use flint_model::{AccountId, UnixMillis};
 use flint_store::{Error as StoreError, Fence, Outgoing};
 
 use tokio_util::task::TaskTracker;
@@ -29,7 +30,10 @@ struct Target {
     rests_until_ms: UnixMillis,
 }
 
-type Targets = Arc<Mutex<HashMap<String, Target>>>;
+/// A target as one tenant has it.
+type Line = (AccountId, String);
+
+type Targets = Arc<Mutex<HashMap<Line, Target>>>;
 
 /// Works for as long as the server runs.
 pub(crate) async fn drain(parts: Parts, sinks: Sinks) {
@@ -41,12 +45,17 @@ pub(crate) async fn drain(parts: Parts, sinks: Sinks) {
         let mut sleep = LOOK_AGAIN;
         match parts.store.outgoing_targets().await {
             Ok(waiting) => {
-                for (target, first_ms) in waiting {
+                let lines = waiting
+                    .iter()
+                    .map(|(tenant, target, _)| (tenant.clone(), target.clone()));
+                forget(&targets, &lines.collect());
+                for (tenant, target, first_ms) in waiting {
                     let now_ms = now_ms();
-                    let due_ms = first_ms.max(rest_of(&targets, &target));
+                    let line = (tenant, target);
+                    let due_ms = first_ms.max(rest_of(&targets, &line));
                     if due_ms > now_ms {
                         sleep = sleep.min(Duration::from_millis(u64::try_from(due_ms - now_ms).unwrap_or(0)));
-                    } else if let Err(error) = start(&parts, &sinks, &targets, &tasks, target, now_ms).await {
+                    } else if let Err(error) = start(&parts, &sinks, &targets, &tasks, line, now_ms).await {
                         tracing::warn!(%error, "deliveries cannot be read; trying again");
                     }
                 }
@@ -63,12 +72,43 @@ pub(crate) async fn drain(parts: Parts, sinks: Sinks) {
     tasks.wait().await;
 }
 
-fn lock(targets: &Mutex<HashMap<String, Target>>) -> MutexGuard<'_, HashMap<String, Target>> {
+fn lock(targets: &Mutex<HashMap<Line, Target>>) -> MutexGuard<'_, HashMap<Line, Target>> {
     targets.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn rest_of(targets: &Targets, target: &str) -> UnixMillis {
-    lock(targets).get(target).map_or(0, |known| known.rests_until_ms)
+fn rest_of(targets: &Targets, line: &Line) -> UnixMillis {
+    lock(targets).get(line).map_or(0, |known| known.rests_until_ms)
+}
+
+/// Lines for which nothing waits, and on which nothing is under way, need no place.
+fn forget(targets: &Targets, waiting: &HashSet<Line>) {
+    lock(targets).retain(|line, known| !known.under_way.is_empty() || waiting.contains(line));
+}
+
+/// Says that a delivery is not under way any more, however its task ends.
+struct UnderWay {
+    targets: Targets,
+    line: Line,
+    seq: i64,
+    wake: Arc<tokio::sync::Notify>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(
+                target = self.line.1,
+                "a defect ended a delivery; it is tried again after a rest"
+            );
+        }
+        if let Some(known) = lock(&self.targets).get_mut(&self.line) {
+            known.under_way.remove(&self.seq);
+            if std::thread::panicking() {
+                known.rests_until_ms = now_ms() + millis(LOOK_AGAIN);
+            }
+        }
+        self.wake.notify_one();
+    }
 }
 
 /// Starts as many deliveries of a target as there is room for, of those that are this server's.
@@ -77,13 +117,13 @@ async fn start(
     sinks: &Arc<Sinks>,
     targets: &Targets,
     tasks: &TaskTracker,
-    target: String,
+    line: Line,
     now_ms: UnixMillis,
 ) -> Result<(), StoreError> {
     let under_way: Vec<i64> = {
         let mut targets = lock(targets);
         targets
-            .entry(target.clone())
+            .entry(line.clone())
             .or_default()
             .under_way
             .iter()
@@ -95,38 +135,44 @@ async fn start(
         return Ok(());
     }
     let engine = parts.engine.clone();
-    let mine = move |shard| engine.fence_of(shard).is_some();
-    let waiting = parts.store.outgoing(target, now_ms, under_way, room, mine);
+    let mine = move |shard| engine.may_work_on(shard);
+    let (tenant, target) = line.clone();
+    let waiting = parts
+        .store
+        .outgoing(tenant, target, now_ms, under_way, room, mine);
     for outgoing in waiting.await? {
-        let Some(fence) = parts.engine.fence_of(outgoing.shard) else {
+        let Some(working) = parts.engine.work_on(outgoing.shard) else {
             continue;
         };
-        let target = outgoing.delivery.target.clone();
         let seq = outgoing.seq;
         lock(targets)
-            .entry(target.clone())
+            .entry(line.clone())
             .or_default()
             .under_way
             .insert(seq);
-        let (parts, sinks, targets) = (parts.clone(), Arc::clone(sinks), Arc::clone(targets));
+        let under_way = UnderWay {
+            targets: Arc::clone(targets),
+            line: line.clone(),
+            seq,
+            wake: parts.engine.outgoing(),
+        };
+        let (parts, sinks) = (parts.clone(), Arc::clone(sinks));
         tasks.spawn(async move {
-            let written = attempt(&parts, &sinks, &targets, outgoing, fence).await;
+            let written = attempt(&parts, &sinks, &under_way, outgoing, working.fence()).await;
             if let Err(error) = written {
+                let target = &under_way.line.1;
                 tracing::warn!(%error, target, "what became of a delivery is not written; it is delivered again");
             }
-            if let Some(known) = lock(&targets).get_mut(&target) {
-                known.under_way.remove(&seq);
-            }
-            parts.engine.outgoing().notify_one();
+            drop((under_way, working));
         });
     }
     Ok(())
 }
 
 /// The target took a delivery, or did not: then it rests, longer each time.
-fn learn(targets: &Targets, sinks: &Sinks, target: &str, taken: bool) {
-    let mut targets = lock(targets);
-    let Some(known) = targets.get_mut(target) else {
+fn learn(of: &UnderWay, sinks: &Sinks, taken: bool) {
+    let mut targets = lock(&of.targets);
+    let Some(known) = targets.get_mut(&of.line) else {
         return;
     };
     if taken {
@@ -146,7 +192,7 @@ fn wait(sinks: &Sinks, before: u32) -> Duration {
 async fn attempt(
     parts: &Parts,
     sinks: &Sinks,
-    targets: &Targets,
+    under_way: &UnderWay,
     outgoing: Outgoing,
     fence: Fence,
 ) -> Result<(), StoreError> {
@@ -155,7 +201,7 @@ async fn attempt(
     let refused = match sinks.deliver(&outgoing.delivery).await {
         Ok(()) => {
             metrics.delivered(tenant.as_str(), "delivered");
-            learn(targets, sinks, &outgoing.delivery.target, true);
+            learn(under_way, sinks, true);
             return parts.store.delivered(outgoing.seq, fence).await;
         }
         Err(refused) => refused,
@@ -177,7 +223,7 @@ async fn attempt(
         return parts.store.undeliverable(outgoing.seq, fence, letter).await;
     }
     metrics.delivered(tenant.as_str(), "retried");
-    learn(targets, sinks, target, false);
+    learn(under_way, sinks, false);
     tracing::info!(
         target,
         why,

@@ -24,7 +24,13 @@ where
     loop {
         changes.mark_unchanged();
         match parts.store.triggers_of_kind(kind).await {
-            Ok(triggers) => apply(triggers).await,
+            Ok(triggers) => {
+                let named = |trigger: &Trigger| (trigger.tenant.to_string(), trigger.name.clone());
+                let there = triggers.iter().map(named).collect();
+                apply(triggers).await;
+                // Whoever counted for one that is gone has ended by now.
+                parts.engine.metrics().triggers.keep(kind.as_str(), &there);
+            }
             Err(error) => tracing::warn!(%error, "triggers cannot be read; trying again"),
         }
         let woken = async {

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flint_model::event::{Context, NewEvent, Source};
-use flint_model::schedule::{Misfire, Occurrence, Schedule, Timer, payload, spread_ms};
+use flint_model::schedule::{MOST_GRACE_S, Misfire, Occurrence, Schedule, Timer, payload, spread_ms};
 use flint_model::trigger::Kind;
 use flint_model::{RequestId, Trigger, UnixMillis};
-use flint_store::{Error as StoreError, Fire, Fired};
+use flint_store::{Error as StoreError, Fire, Fired, LastFire};
 use flint_telemetry::Fate;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -84,7 +84,8 @@ async fn arm(parts: &Parts, config: &Config, timers: &Timers, triggers: Vec<Trig
     let mut armed = HashMap::new();
     for trigger in triggers.into_iter().filter(|trigger| trigger.enabled) {
         let known = timers.lock().get(&trigger.id).cloned();
-        let last_ms = last.get(&trigger.id).map_or(0, |fire| fire.scheduled_ms);
+        // What was due before its last change, or while it was paused, is nobody's any more.
+        let last_ms = LastFire::dealt_with(last.get(&trigger.id).copied(), &trigger);
         if let Some(known) = known
             && known.deliverer.trigger().revision == trigger.revision
             && known.last_ms >= last_ms
@@ -115,8 +116,6 @@ fn read(parts: &Parts, config: &Config, trigger: &Trigger, last_ms: UnixMillis) 
         .and_then(|name| config.calendars.get(name))
         .cloned();
     let schedule = Schedule::new(&timer, calendar, trigger.created_ms)?;
-    // What was due before its last change, or while it was paused, is nobody's any more.
-    let last_ms = last_ms.max(trigger.modified_ms);
     Ok(Armed {
         deliverer: Deliverer::new(parts.engine.clone(), trigger.clone()),
         next_ms: schedule.next_after(last_ms),
@@ -143,12 +142,14 @@ async fn fire_due(parts: &Parts, config: &Arc<Config>, timers: &Arc<Timers>) -> 
             break;
         }
         if firing.len() >= AT_ONCE {
-            firing.join_next().await;
+            told(firing.join_next().await);
         }
         let (parts, config, timers) = (parts.clone(), Arc::clone(config), Arc::clone(timers));
         firing.spawn(async move { fire_all_of(&parts, &config, &timers, armed, now).await });
     }
-    firing.join_all().await;
+    while let Some(ended) = firing.join_next().await {
+        told(Some(ended));
+    }
     let now = now_ms();
     let mine = |armed: &&Arc<Armed>| parts.engine.fence(&armed.deliverer.trigger().function).is_some();
     let next = timers
@@ -162,6 +163,13 @@ async fn fire_due(parts: &Parts, config: &Arc<Config>, timers: &Arc<Timers>) -> 
     });
     // One that could not be fired is not tried without a pause.
     until.clamp(Duration::from_millis(1), LOOK_AGAIN)
+}
+
+/// A timer whose task ended by a defect is looked at again; the others go on.
+fn told(ended: Option<Result<(), tokio::task::JoinError>>) {
+    if let Some(Err(error)) = ended {
+        tracing::error!(%error, "a timer was not dealt with; trying again");
+    }
 }
 
 /// Fires what a timer has due, and remembers it.
@@ -186,7 +194,8 @@ async fn fire_all_of(parts: &Parts, config: &Config, timers: &Timers, armed: Arc
 /// Fires what a timer has due, by its rules; returns the last occurrence that is dealt with, `None` when nothing could be done.
 async fn deal_with(parts: &Parts, config: &Config, armed: &Armed, now: UnixMillis) -> Option<UnixMillis> {
     parts.engine.fence(&armed.deliverer.trigger().function)?;
-    let grace = i64::from(armed.timer.grace_s) * 1_000;
+    // One that was defined before there was a limit keeps to it, too.
+    let grace = i64::from(armed.timer.grace_s.min(MOST_GRACE_S)) * 1_000;
     let on_time = armed
         .schedule
         .missed(armed.last_ms.max(now - grace - 1), now, usize::MAX);

@@ -1,6 +1,7 @@
 //! Event source mappings: constraints of the service model, and what AWS checks of members together (recorded).
 
 use flint_model::event_source_mapping::{Access, AccessKind, Start};
+use flint_model::trigger::Format;
 use flint_model::{Destination, EventSourceMapping, Pattern, UnixMillis};
 
 use super::Problems;
@@ -307,6 +308,7 @@ pub fn create(request: &MappingRequest) -> Result<EventSourceMapping> {
         on_failure: None,
         parallelization: None,
         most_pollers: None,
+        format: Format::default(),
         tags: request.tags.clone().unwrap_or_default(),
         reset: None,
     };
@@ -339,6 +341,12 @@ pub fn change(document: &mut EventSourceMapping, request: &MappingRequest) -> Re
     }
     if let Some(pollers) = &request.provisioned_poller_config {
         document.most_pollers = number(pollers.maximum_pollers);
+    }
+    if let Some(word) = &request.flint_format {
+        let Some(format) = Format::parse(word) else {
+            return refuse(format!("FlintFormat {word} is not one of lambda, cloudevents."));
+        };
+        document.format = format;
     }
     if let Some(destination) = &request.destination_config {
         let target = destination
@@ -414,6 +422,8 @@ mod tests {
         assert!(refused(|it| it.starting_position_timestamp = Some(1.0)).contains("AT_TIMESTAMP"));
         assert!(refused(|it| it.starting_position = Some("AT_TIMESTAMP".into())).contains("required"));
         assert!(refused(|it| it.maximum_record_age_in_seconds = Some(5)).contains("60"));
+        let format = refused(|it| it.flint_format = Some("CloudEvents".into()));
+        assert!(format.contains("lambda, cloudevents"), "{format}");
         assert!(refused(|it| it.self_managed_event_source = None).contains("Unrecognized"));
         let sqs = refused(|it| it.event_source_arn = Some("arn:aws:sqs:r:1:q".into()));
         assert!(sqs.contains("SelfManagedEventSource"), "{sqs}");

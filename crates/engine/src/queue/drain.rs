@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use flint_model::event::{EventInvokeConfig, MOST_HOPS, QueuedEvent};
 use flint_model::reference::function_arn;
-use flint_model::{FunctionId, Invocation, Qualifier};
-use flint_store::{Error as StoreError, Fence, Held, SHARDS, Settle, shard_of};
+use flint_model::{Invocation, Qualifier};
+use flint_store::{Error as StoreError, Fence, SHARDS, Settle};
 
 use super::deadline;
 use super::lines::Turn;
@@ -25,19 +25,15 @@ const UNSETTLED_MS: i64 = 1_000;
 /// How often dead letters are looked through for old ones.
 const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 
-/// The right of this server to work on shards.
-#[derive(Debug, Default)]
-pub(crate) struct Claim {
-    held: Held,
-    /// By the monotonic clock: a server that was paused finds it over before it asks anybody.
-    until: Option<Instant>,
-}
+/// When an event is looked at again that a defect kept from being settled, in milliseconds.
+const DEFECT_MS: i64 = 60_000;
 
-impl Claim {
-    fn covers(&self, function: &FunctionId) -> bool {
-        self.until.is_some_and(|until| Instant::now() < until) && self.held.contains_key(&shard_of(function))
-    }
-}
+/// When an event comes again, and whether there was no room.
+type Again = (Option<i64>, bool);
+
+/// The task of an event panicked.
+#[derive(Debug)]
+struct Defect;
 
 impl Engine {
     /// Works events off for as long as the server runs.
@@ -75,80 +71,6 @@ impl Engine {
                 .min(LOOK_AGAIN)
                 .min(renew_at.min(poll_at).saturating_duration_since(Instant::now()));
             drop(tokio::time::timeout(sleep, self.inner.lines.woken()).await);
-        }
-    }
-
-    /// Gives up this server's shards, so that others go on at once.
-    pub(crate) async fn leave_queue(&self) {
-        self.claim().held.clear();
-        let node = self.inner.config.queue.node.clone();
-        if let Err(error) = self.inner.parts.store.release_shards(node).await {
-            tracing::warn!(%error, "the shards of the queue are not given up; others take them when the lease is over");
-        }
-    }
-
-    fn claim(&self) -> std::sync::MutexGuard<'_, Claim> {
-        self.inner
-            .claim
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn held_shards(&self) -> usize {
-        self.claim().held.len()
-    }
-
-    /// The right to settle what belongs to a function; `None` when another server has it.
-    pub fn fence(&self, function: &FunctionId) -> Option<Fence> {
-        self.fence_of(shard_of(function))
-    }
-
-    /// The same by shard.
-    pub fn fence_of(&self, shard: u32) -> Option<Fence> {
-        let claim = self.claim();
-        let fresh = claim.until.is_some_and(|until| Instant::now() < until);
-        let epoch = claim.held.get(&shard).copied().filter(|_| fresh)?;
-        Some(Fence {
-            node: self.inner.config.queue.node.clone(),
-            shard,
-            epoch,
-        })
-    }
-
-    /// Says that this server lives; says whether the queue is to be looked through: it has other shards than before, or
-    /// could not work on its own for a while.
-    async fn renew_lease(&self) -> bool {
-        let config = &self.inner.config.queue;
-        let asked = Instant::now();
-        let now_ms = wall_ms();
-        let length = i64::try_from(config.lease.as_millis()).unwrap_or(i64::MAX);
-        let held = self
-            .inner
-            .parts
-            .store
-            .hold_shards(
-                config.node.clone(),
-                now_ms,
-                now_ms.saturating_add(length),
-                self.inner.lines.busy_shards(),
-            )
-            .await;
-        match held {
-            Ok(held) => {
-                let mut claim = self.claim();
-                // A renewal that came late: what was read meanwhile was put aside.
-                let late = claim.until.is_none_or(|until| until <= Instant::now());
-                let other = claim.held != held;
-                *claim = Claim {
-                    held,
-                    until: Some(asked + config.lease),
-                };
-                late || other
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the queue's lease is not renewed; trying again");
-                false
-            }
         }
     }
 
@@ -217,19 +139,36 @@ impl Engine {
         }
     }
 
-    /// Runs an event once and settles it.
+    /// Runs an event once and settles it. A defect on the way is an event that was not run: it is counted, its place is free
+    /// again, and it comes back like one for which there was no room.
     async fn run_event(&self, event: QueuedEvent) {
         let function = event.event.function.clone();
         let seq = event.seq;
-        let again = self.try_and_settle(event).await;
+        let mut again = self.guarded(event.clone(), None).await;
+        if matches!(again, Err(Defect)) {
+            let name = self.function_name(&function).unwrap_or_default();
+            let tenant = event.event.tenant.as_str();
+            tracing::error!(%function, seq, "a defect ended the task of an event; it is tried again");
+            self.inner.parts.metrics.events.settled(tenant, &name, "panicked");
+            again = self.guarded(event, Some(Error::Panicked)).await;
+        }
         // What is not settled is still in the queue: if its shard is here by then, it is looked at again.
-        let unsettled = || (Some(wall_ms().saturating_add(UNSETTLED_MS)), false);
-        let (again_ms, throttled) = again.unwrap_or_else(unsettled);
+        let (again_ms, throttled) = match again {
+            Ok(Some(settled)) => settled,
+            Ok(None) => (Some(wall_ms().saturating_add(UNSETTLED_MS)), false),
+            Err(Defect) => (Some(wall_ms().saturating_add(DEFECT_MS)), false),
+        };
         self.inner.lines.done(&function, seq, again_ms, throttled);
     }
 
+    async fn guarded(&self, event: QueuedEvent, not_run: Option<Error>) -> Result<Option<Again>, Defect> {
+        let engine = self.clone();
+        let task = tokio::spawn(async move { engine.try_and_settle(event, not_run).await });
+        task.await.map_err(|_| Defect)
+    }
+
     /// Says when the event comes again, and whether there was no room; `None` when it stays as it is in the queue.
-    async fn try_and_settle(&self, event: QueuedEvent) -> Option<(Option<i64>, bool)> {
+    async fn try_and_settle(&self, event: QueuedEvent, not_run: Option<Error>) -> Option<Again> {
         let new = &event.event;
         let fence = self.fence(&new.function)?;
         // Gone with its function, unless the picture has not caught up.
@@ -255,6 +194,8 @@ impl Engine {
         metrics.begins(new.tenant.as_str(), &name, age);
         let tried = if around.too_old(&event) {
             Tried::TooOld
+        } else if let Some(error) = not_run {
+            Tried::NotRun(error)
         } else if self.is_loop(&event, &name).await {
             Tried::Loop
         } else {
@@ -262,26 +203,49 @@ impl Engine {
                 Ok(outcome) => Tried::Ran(outcome),
                 // It stays where it is and runs after the next start.
                 Err(Error::Stopping) => return None,
+                Err(error @ Error::NotFound(_)) if self.is_gone(&event, &name).await => {
+                    Tried::Gone(error.to_string())
+                }
                 Err(error) => Tried::NotRun(error),
             }
         };
         around.now_ms = wall_ms();
         around.dead_letter = dead_letter_target(&entry, new.qualifier.as_deref(), &tried);
         let verdict = judge(&self.inner.config.queue, &around, &event, &tried);
-        metrics.settled(new.tenant.as_str(), &name, verdict.result);
-        if let Some(letter) = &verdict.dead {
-            metrics.died(new.tenant.as_str(), &name, &letter.reason);
+        let result = verdict.result;
+        let reason = verdict.dead.as_ref().map(|letter| letter.reason.clone());
+        let written = self
+            .write_verdict(event.seq, fence, verdict, around.now_ms)
+            .await?;
+        metrics.settled(new.tenant.as_str(), &name, result);
+        if let Some(reason) = reason {
+            metrics.died(new.tenant.as_str(), &name, &reason);
         }
-        self.write_verdict(event.seq, fence, verdict, around.now_ms).await
+        Some(written)
     }
 
-    async fn write_verdict(
-        &self,
-        seq: i64,
-        fence: Fence,
-        verdict: Verdict,
-        now_ms: i64,
-    ) -> Option<(Option<i64>, bool)> {
+    /// Whether the version or alias that an event is for is not in the store: the picture may be behind what another server
+    /// wrote.
+    async fn is_gone(&self, event: &QueuedEvent, name: &str) -> bool {
+        let (store, tenant) = (&self.inner.parts.store, event.event.tenant.clone());
+        let named = event.event.qualifier.as_deref().map(Qualifier::parse);
+        let found = match named {
+            Some(Some(Qualifier::Alias(alias))) => {
+                let found = store.alias(tenant, name.to_owned(), alias.to_string()).await;
+                found.map(drop)
+            }
+            Some(Some(Qualifier::Version(number))) => {
+                store.version(tenant, name.to_owned(), number).await.map(drop)
+            }
+            _ => Ok(()),
+        };
+        matches!(
+            found,
+            Err(StoreError::AliasNotFound(_) | StoreError::VersionNotFound(_))
+        )
+    }
+
+    async fn write_verdict(&self, seq: i64, fence: Fence, verdict: Verdict, now_ms: i64) -> Option<Again> {
         let again_ms = match &verdict.settlement {
             flint_store::Settlement::Done => None,
             flint_store::Settlement::Again { visible_ms, .. } => Some(*visible_ms),

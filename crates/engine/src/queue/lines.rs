@@ -194,10 +194,11 @@ impl Lines {
         self.lock().running
     }
 
-    /// Shards with events under way: to give one up is to run them twice.
+    /// Shards with events under way, or being read to be run: to give one up is to run them twice.
     pub(super) fn busy_shards(&self) -> BTreeSet<u32> {
         let state = self.lock();
-        let busy = state.lines.iter().filter(|(_, line)| !line.under_way.is_empty());
+        let busy = |line: &Line| line.reading || !line.under_way.is_empty();
+        let busy = state.lines.iter().filter(|(_, line)| busy(line));
         busy.map(|(function, _)| shard_of(function)).collect()
     }
 }
@@ -284,7 +285,11 @@ mod tests {
         lines.waits(&id("b"), 5);
         assert!(lines.busy_shards().is_empty());
         let turn = lines.turn(10, |_| true).unwrap();
+        let busy = BTreeSet::from([shard_of(&turn.function)]);
+        assert_eq!(lines.busy_shards(), busy, "while they are read");
         lines.filled(&turn.function, &[1], None);
-        assert_eq!(lines.busy_shards(), BTreeSet::from([shard_of(&turn.function)]));
+        assert_eq!(lines.busy_shards(), busy);
+        lines.done(&turn.function, 1, None, false);
+        assert!(lines.busy_shards().is_empty());
     }
 }

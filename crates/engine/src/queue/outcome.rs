@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use flint_model::event::{DeadLetter, EventInvokeConfig, MAX_AGE_S, QueuedEvent, RETRIES};
 use flint_model::outcome::FunctionError;
-use flint_model::{Outcome, UnixMillis};
+use flint_model::{Destination, Outcome, UnixMillis, limits};
 use flint_store::{Delivery, Settlement};
 use serde_json::value::RawValue;
 
@@ -26,6 +26,8 @@ pub(super) enum Tried {
     Loop,
     /// It was not tried: its time is over.
     TooOld,
+    /// It was not tried: what it is for is not there any more.
+    Gone(String),
 }
 
 /// What is to be written.
@@ -108,6 +110,7 @@ pub(super) fn judge(config: &Config, around: &Around<'_>, event: &QueuedEvent, t
             let why = "more events caused one another than are taken for a purpose: a loop".to_owned();
             given_up(around, event, event.attempts, "Loop", None, Some(why))
         }
+        Tried::Gone(why) => given_up(around, event, event.attempts, "NotFound", None, Some(why.clone())),
         Tried::TooOld => given_up(around, event, event.attempts, "EventAgeExceeded", None, None),
     }
 }
@@ -158,9 +161,9 @@ fn succeeded(around: &Around<'_>, event: &QueuedEvent, outcome: &Outcome) -> Ver
     let target = around.settings.and_then(|it| it.on_success.clone());
     let attempts = event.attempts + 1;
     let deliveries = target.map(|target| Delivery {
+        body: record_for(&target, around, event, attempts, "Success", Some(outcome)),
         target,
         kind: "success".into(),
-        body: record(around, event, attempts, "Success", Some(outcome)),
         letter: DeadLetter::of(&event.event, attempts, "Success", String::new(), around.now_ms),
     });
     Verdict {
@@ -190,9 +193,9 @@ fn given_up(
     if reason != "Loop" {
         if let Some(target) = around.settings.and_then(|it| it.on_failure.clone()) {
             deliveries.push(Delivery {
+                body: record_for(&target, around, event, attempts, reason, outcome),
                 target,
                 kind: "failure".into(),
-                body: record(around, event, attempts, reason, outcome),
                 letter: letter.clone(),
             });
         }
@@ -248,6 +251,9 @@ struct ResponseContext {
     executed_version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     function_error: Option<&'static str>,
+    /// Bytes of a response that does not fit into the record. Our own member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_left_out: Option<usize>,
 }
 
 /// JSON as it came, or as a string what is none.
@@ -257,6 +263,24 @@ fn raw(bytes: &Bytes) -> Box<RawValue> {
     RawValue::from_string(text.clone().into_owned()).unwrap_or_else(|_| as_string())
 }
 
+/// The record of an outcome as its target can take it: an event of a function is smaller than an answer may be, so a long
+/// answer is left out there. What is too large even then is kept as a dead letter by the store, which says why.
+fn record_for(
+    target: &str,
+    around: &Around<'_>,
+    event: &QueuedEvent,
+    attempts: u32,
+    condition: &str,
+    outcome: Option<&Outcome>,
+) -> Bytes {
+    let whole = record(around, event, attempts, condition, outcome, true);
+    let fits = whole.len() <= limits::EVENT_PAYLOAD;
+    match Destination::parse(target) {
+        Some(Destination::Function(_)) if !fits => record(around, event, attempts, condition, outcome, false),
+        _ => whole,
+    }
+}
+
 /// The record of an outcome, in Lambda's form.
 fn record(
     around: &Around<'_>,
@@ -264,6 +288,7 @@ fn record(
     attempts: u32,
     condition: &str,
     outcome: Option<&Outcome>,
+    with_response: bool,
 ) -> Bytes {
     let time = jiff::Timestamp::from_millisecond(around.now_ms).unwrap_or_default();
     let record = Record {
@@ -283,8 +308,11 @@ fn record(
                 FunctionError::Handled => "Handled",
                 FunctionError::Unhandled => "Unhandled",
             }),
+            payload_left_out: (!with_response).then_some(outcome.payload.len()),
         }),
-        response_payload: outcome.map(|outcome| raw(&outcome.payload)),
+        response_payload: outcome
+            .filter(|_| with_response)
+            .map(|outcome| raw(&outcome.payload)),
     };
     serde_json::to_vec(&record).map(Bytes::from).unwrap_or_default()
 }

@@ -7,8 +7,10 @@ mod apply;
 mod change;
 mod complete;
 mod detect;
+mod events;
 mod handler;
 mod ignore;
+mod kafka;
 mod package;
 pub(crate) mod project;
 mod report;
@@ -197,7 +199,11 @@ pub(crate) fn run(args: Args, server: &Server, terminal: Terminal) -> Result<Exi
             report.function_url = Some(super::url::set(server, &name, url)?);
         }
         if let Some(triggers) = &wanted.project.triggers {
-            report.routes = trigger::apply(server, &wanted.name, &wanted.alias, triggers)?;
+            let changed = trigger::apply(server, &wanted.name, &wanted.alias, triggers)?;
+            (report.routes, report.triggers) = (changed.routes, changed.triggers);
+        }
+        if let Some(events) = &wanted.project.events {
+            report.events = events::apply(server, &wanted.name, &wanted.alias, events)?;
         }
         report.published(version, wanted.alias, before);
     }

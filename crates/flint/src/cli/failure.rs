@@ -72,6 +72,27 @@ impl Failure {
         Self::new(Code::Usage, sentence)
     }
 
+    /// Of what is not there: the verb that lists things of its kind, by the path that was asked for.
+    pub(crate) fn listed_by(mut self, path: &str) -> Self {
+        const LISTS: [(&str, Message); 8] = [
+            ("/api/v1/triggers", Message::HintListTriggers),
+            ("/api/v1/event-source-mappings", Message::HintListTriggers),
+            ("/2015-03-31/event-source-mappings", Message::HintListTriggers),
+            ("/api/v1/dead-letters", Message::HintListLetters),
+            ("/api/v1/routes", Message::HintListRoutes),
+            ("/api/v1/keys", Message::HintListKeys),
+            ("/api/v1/artefacts", Message::HintListArtefacts),
+            ("/api/v1/images", Message::HintListImages),
+        ];
+        let found = LISTS.iter().find(|(prefix, _)| path.starts_with(prefix));
+        if self.is_not_found()
+            && let Some((_, hint)) = found
+        {
+            self.hint = Some((*hint).into());
+        }
+        self
+    }
+
     /// Adds what to do next.
     pub(crate) fn hint(mut self, hint: impl Into<Sentence>) -> Self {
         self.hint = Some(hint.into());

@@ -1,4 +1,5 @@
-//! The reference pages, made from what the program itself knows: `docs/reference/cli.md` and `configuration.md`.
+//! The reference pages, made from what the program itself knows: `docs/reference/cli.md`, `configuration.md` and
+//! `metrics.md`.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub(crate) fn run(args: &Args, command: Command) -> Result<Exit> {
     std::fs::create_dir_all(&args.folder)?;
     std::fs::write(args.folder.join("cli.md"), commands(command))?;
     std::fs::write(args.folder.join("configuration.md"), configuration())?;
+    std::fs::write(args.folder.join("metrics.md"), metrics())?;
     Ok(Exit::Good)
 }
 
@@ -165,6 +167,29 @@ fn configuration() -> String {
     page
 }
 
+fn metrics() -> String {
+    let mut page = format!(
+        "{HEAD}# Metrics\n\n`GET /metrics` answers in Prometheus text form, to whoever has the server's token. Counters have `_total` at \
+         the end of\ntheir name there, histograms `_bucket`, `_sum` and `_count`. Series of functions, triggers and routes that are \
+         gone leave.\nCounts are this server's own and start anew with it.\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n"
+    );
+    for metric in flint_telemetry::reference::METRICS {
+        let flint_telemetry::reference::Described {
+            name,
+            kind,
+            labels,
+            meaning,
+        } = metric;
+        let labels: Vec<String> = labels
+            .split(", ")
+            .filter(|it| !it.is_empty())
+            .map(|it| format!("`{it}`"))
+            .collect();
+        let _ = writeln!(page, "| `{name}` | {kind} | {} | {meaning} |", labels.join(", "));
+    }
+    page
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -178,6 +203,7 @@ mod tests {
         let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
         assert_eq!(read("cli.md"), commands(crate::cli::Cli::command()));
         assert_eq!(read("configuration.md"), configuration());
+        assert_eq!(read("metrics.md"), metrics());
     }
 
     #[test]

@@ -227,12 +227,13 @@ impl Server {
     }
 
     fn send(&self, request: http::Request<Vec<u8>>) -> Result<Answer> {
+        let path = request.uri().path().to_owned();
         let result = if request.body().is_empty() && matches!(request.method().as_str(), "GET" | "DELETE") {
             self.agent.run(request.map(|_| ()))
         } else {
             self.agent.run(request)
         };
-        self.received(result)
+        self.received(result).map_err(|failure| failure.listed_by(&path))
     }
 
     fn received(

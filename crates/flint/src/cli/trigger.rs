@@ -1,8 +1,8 @@
 //! `flint trigger`: what calls functions by itself.
 
 use flint_api::event_source_mapping::{
-    MappingConfiguration, MappingDestination, MappingRequest, OnFailure, ResetMappingRequest,
-    SelfManagedEventSource, SourceAccess,
+    Filter, FilterCriteria, KafkaSource, MappingConfiguration, MappingDestination, MappingRequest, OnFailure,
+    Pollers, ResetMappingRequest, SelfManagedEventSource, SourceAccess,
 };
 use flint_api::trigger::{TimerBody, TriggerBody, TriggerInfo, TriggerList};
 use serde::de::DeserializeOwned;
@@ -88,15 +88,39 @@ pub(crate) struct Kafka {
     /// Topic.
     #[arg(short, long)]
     topic: String,
-    /// Where to begin: TRIM_HORIZON (the oldest record) or LATEST.
-    #[arg(long, value_name = "POSITION", default_value = "TRIM_HORIZON")]
+    /// Where to begin: TRIM_HORIZON (the oldest record), LATEST or a time, as 2026-12-01T00:00:00Z.
+    #[arg(long, value_name = "POSITION|TIME", default_value = "TRIM_HORIZON")]
     from: String,
+    /// Consumer group; one of its own when left out.
+    #[arg(long)]
+    group: Option<String>,
     /// Records of a call at most.
     #[arg(long, value_name = "RECORDS")]
     batch: Option<i64>,
     /// Seconds to wait for more records of a call.
     #[arg(long, value_name = "SECONDS")]
     window: Option<i64>,
+    /// Event pattern; records that match none of them are left out. May be given several times.
+    #[arg(long, value_name = "JSON")]
+    filter: Vec<String>,
+    /// Calls of a partition at once; records of one key stay in order.
+    #[arg(long, value_name = "CALLS")]
+    parallel: Option<i64>,
+    /// Partitions worked on at once, at most.
+    #[arg(long, value_name = "PARTITIONS")]
+    pollers: Option<i64>,
+    /// Tries of a record after the first; -1 for any number.
+    #[arg(long, value_name = "TRIES", allow_hyphen_values = true)]
+    retries: Option<i64>,
+    /// Seconds after which a record is given up; -1 for never.
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    max_age: Option<i64>,
+    /// The function says which records failed (batchItemFailures).
+    #[arg(long)]
+    reports_failures: bool,
+    /// Send CloudEvents.
+    #[arg(long)]
+    cloudevents: bool,
     /// Where records that are given up go; dead letters when left out.
     #[arg(long, value_name = "DESTINATION")]
     on_failure: Option<String>,
@@ -226,7 +250,7 @@ pub(crate) fn run(verb: Verb, server: &Server, terminal: Terminal) -> Result<Exi
 }
 
 /// A word of the API, or a time.
-fn position(to: &str) -> ResetMappingRequest {
+pub(super) fn position(to: &str) -> ResetMappingRequest {
     match to.parse::<jiff::Timestamp>() {
         Ok(time) => ResetMappingRequest {
             position: Some("AT_TIMESTAMP".to_owned()),
@@ -247,13 +271,36 @@ fn mapping(kafka: Kafka) -> Result<MappingRequest> {
             uri: Some(secret),
         })
     });
+    let start = position(&kafka.from);
+    let patterns = kafka.filter.into_iter().map(|pattern| Filter {
+        pattern: Some(pattern),
+    });
+    let patterns: Vec<Filter> = patterns.collect();
     let endpoints = std::collections::BTreeMap::from([("KAFKA_BOOTSTRAP_SERVERS".to_owned(), kafka.brokers)]);
     Ok(MappingRequest {
         function_name: Some(kafka.function),
         topics: Some(vec![kafka.topic]),
-        starting_position: Some(kafka.from.to_uppercase()),
+        starting_position: start.position,
+        starting_position_timestamp: start.timestamp,
+        self_managed_kafka_event_source_config: kafka.group.map(|group| KafkaSource {
+            consumer_group_id: Some(group),
+        }),
         batch_size: kafka.batch,
         maximum_batching_window_in_seconds: kafka.window,
+        filter_criteria: (!patterns.is_empty()).then_some(FilterCriteria {
+            filters: Some(patterns),
+        }),
+        parallelization_factor: kafka.parallel,
+        provisioned_poller_config: kafka.pollers.map(|most| Pollers {
+            minimum_pollers: None,
+            maximum_pollers: Some(most),
+        }),
+        maximum_retry_attempts: kafka.retries,
+        maximum_record_age_in_seconds: kafka.max_age,
+        function_response_types: kafka
+            .reports_failures
+            .then(|| vec!["ReportBatchItemFailures".to_owned()]),
+        flint_format: kafka.cloudevents.then(|| "cloudevents".to_owned()),
         destination_config: kafka.on_failure.map(|destination| MappingDestination {
             on_failure: Some(OnFailure {
                 destination: Some(destination),

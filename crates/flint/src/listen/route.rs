@@ -29,12 +29,14 @@ impl Doors {
         parts: Parts,
         body: Incoming,
     ) -> WebAnswer {
+        let begun = std::time::Instant::now();
         let asked = parts.headers.clone();
         let answered = self.try_route(origin, &matched, parts, body).await;
         let mut answer = answered.unwrap_or_else(plain);
         if !answer.headers().contains_key("access-control-allow-methods") {
             self.gateway.decorate(&matched, &asked, &mut answer);
         }
+        self.gateway.answered(&matched, answer.status(), begun.elapsed());
         answer
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
 mod artefact;
+mod declared;
 mod deploy;
 mod image;
 mod invoke;

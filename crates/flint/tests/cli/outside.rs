@@ -7,6 +7,27 @@ fn run(arguments: &[&str]) -> Ran {
 }
 
 #[test]
+fn what_is_not_there_is_listed_by_the_verb_of_its_kind() {
+    let server = Server::start();
+    for (arguments, verb) in [
+        (&["trigger", "show", "nope"][..], "flint trigger list"),
+        (
+            &["trigger", "reset", "nope", "--to", "LATEST"],
+            "flint trigger list",
+        ),
+        (&["dlq", "show", "nope"], "flint dlq list"),
+        (&["route", "delete", "nope", "-y"], "flint route list"),
+        (&["fn", "get", "nope"], "flint fn list"),
+    ] {
+        let ran = server.run(arguments);
+        assert!(
+            ran.code == 3 && ran.err.contains(&format!("hint: `{verb}`")),
+            "{arguments:?}: {ran:?}"
+        );
+    }
+}
+
+#[test]
 fn sentences_come_in_the_language_that_was_asked_for() {
     let server = Server::start();
     let ran = server.run(&["fn", "get", "nope", "--lang", "zh"]);

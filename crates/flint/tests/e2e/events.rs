@@ -17,6 +17,8 @@ def handler(event, context):
     urllib.request.urlopen(urllib.request.Request(os.environ["COLLECTOR"], data=data), timeout=30).read()
     if isinstance(event, dict) and event.get("fail"):
         raise ValueError("as it was told")
+    if isinstance(event, dict) and event.get("long"):
+        return "x" * event["long"]
     record = isinstance(event, dict) and "requestContext" in event
     return {"did": "a record" if record else event}
 "#;
@@ -219,22 +221,59 @@ fn what_a_destination_did_not_take_is_delivered_again_without_a_run() {
 }
 
 #[test]
+fn a_record_that_is_too_large_for_a_function_is_cut_or_kept_with_the_reason() {
+    let collector = Collector::start().unwrap();
+    let (server, _folder) = quick(&collector, &[]);
+    let lambda = server.lambda().unwrap();
+    create(&lambda, &collector, "f");
+    create(&lambda, &collector, "next");
+    let next = "arn:aws:lambda:us-east-1:000000000000:function:next";
+    let settings = json!({ "MaximumRetryAttempts": 0, "DestinationConfig": {
+        "OnSuccess": { "Destination": next }, "OnFailure": { "Destination": next },
+    } });
+    assert_eq!(put_settings(&lambda, "f", &settings).status, 200);
+    lambda.send("f", &json!({ "long": 3 << 20 })).unwrap();
+    let ran = collector.wait_for(2, PATIENCE).unwrap();
+    let record = &ran[1].json()["event"];
+    assert_eq!(record["requestPayload"], json!({ "long": 3 << 20 }));
+    assert!(record.get("responsePayload").is_none(), "it is left out");
+    // The answer is a JSON text: two quotes more.
+    assert_eq!(record["responseContext"]["payloadLeftOut"], (3 << 20) + 2);
+
+    // The request itself takes up what an event may have: nothing can be left out, nothing may be lost.
+    let payload = json!({ "fail": 1, "x": "y".repeat((1 << 20) - 64) });
+    assert_eq!(lambda.send("f", &payload).unwrap().status, 202);
+    let letter = dead_letters(&server, 1).remove(0);
+    assert_eq!(letter["reason"], "Undeliverable after RetriesExhausted");
+    let message = letter["message"].as_str().unwrap();
+    assert!(message.contains("more than the 1048576 of an event"), "{message}");
+    assert_eq!(
+        letter["payload_bytes"],
+        payload.to_string().len(),
+        "the request is all there"
+    );
+}
+
+#[test]
 fn an_idempotency_key_takes_an_event_once_and_refuses_another() {
     let collector = Collector::start().unwrap();
     let (server, _folder) = quick(&collector, &[]);
     let lambda = server.lambda().unwrap();
     create(&lambda, &collector, "f");
-    let send = |payload: &str| {
+    let send_to = |query: &str, payload: &str| {
         let headers = [
             ("x-amz-invocation-type", "Event"),
             ("x-flint-idempotency-key", "order-7"),
         ];
-        let path = "/2015-03-31/functions/f/invocations";
+        let path = format!("/2015-03-31/functions/f/invocations{query}");
         lambda
-            .request("POST", path, &headers, payload.as_bytes())
+            .request("POST", &path, &headers, payload.as_bytes())
             .unwrap()
     };
+    let send = |payload: &str| send_to("", payload);
     assert_eq!((send("1").status, send("1").status), (202, 202));
+    let latest = send_to("?Qualifier=%24LATEST", "1");
+    assert_eq!(latest.status, 202, "the same by its other name");
     let other = send("2");
     assert_eq!(other.status, 409, "{}", String::from_utf8_lossy(&other.body));
     lambda.send("f", &json!("last")).unwrap();

@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 
 use crate::server;
 
+mod cloud_events;
+mod destinations;
 mod ledger;
+mod limits;
 mod poison;
 
 /// Posts the records of each call to the collector before it returns, so that the test sees every run.

@@ -8,9 +8,11 @@ mod code_cache;
 mod concurrency;
 mod cycles;
 mod estates;
+mod event_faults;
 mod events;
 mod java;
 #[cfg(feature = "kafka")]
+mod jwks;
 mod kafka;
 mod kills;
 mod life;

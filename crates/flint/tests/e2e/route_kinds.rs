@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::server;
 
-fn run(command: &mut Command) -> Vec<u8> {
+pub(crate) fn run(command: &mut Command) -> Vec<u8> {
     let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
@@ -25,7 +25,7 @@ fn run(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
-fn flint(server: &Server, arguments: &[&str]) -> String {
+pub(crate) fn flint(server: &Server, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flint"));
     command
         .args(arguments)
@@ -37,7 +37,7 @@ fn flint(server: &Server, arguments: &[&str]) -> String {
 }
 
 /// Status and body of a GET.
-fn get(server: &Server, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+pub(crate) fn get(server: &Server, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0);
@@ -276,12 +276,12 @@ fn triggers_of_flint_yaml_are_made_and_unmade() {
 }
 
 /// An issuer with an RSA key, by openssl.
-struct Issuer {
+pub(crate) struct Issuer {
     folder: tempfile::TempDir,
 }
 
 impl Issuer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         run(Command::new("openssl")
             .args(["genrsa", "-out", "key.pem", "2048"])
@@ -289,7 +289,7 @@ impl Issuer {
         Self { folder }
     }
 
-    fn jwk(&self, id: &str) -> Value {
+    pub(crate) fn jwk(&self, id: &str) -> Value {
         let text = run(Command::new("openssl")
             .args(["rsa", "-in", "key.pem", "-modulus", "-noout"])
             .current_dir(self.folder.path()));
@@ -300,7 +300,7 @@ impl Issuer {
         json!({ "kty": "RSA", "kid": id, "use": "sig", "alg": "RS256", "n": BASE64.encode(modulus), "e": "AQAB" })
     }
 
-    fn token(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn token(&self, header: &Value, claims: &Value) -> String {
         let text = format!(
             "{}.{}",
             BASE64.encode(header.to_string()),
@@ -315,7 +315,7 @@ impl Issuer {
     }
 }
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 

@@ -148,6 +148,21 @@ fn what_is_wrong_with_a_timer_is_said_at_once() {
         &json!({ "function": "f", "timer": { "schedule": "rate(1 hour)", "zone": "UTC" } }),
     );
     assert!(unknown.to_string().contains("zone"), "{unknown}");
+    let endless = json!({ "function": "f", "timer": { "schedule": "rate(1 hour)", "grace_s": 86_401 } });
+    let endless = put(&server, "t", &endless);
+    assert!(
+        endless.to_string().contains("grace_s: at most 86400"),
+        "{endless}"
+    );
+    let cron = json!({ "function": "f", "timer": { "schedule": "cron(0 25 * * ? *)" } });
+    let cron = put(&server, "t", &cron);
+    assert!(
+        cron["message"]
+            .as_str()
+            .unwrap()
+            .contains("schedule: hours: \"25\""),
+        "{cron}"
+    );
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! A route that serves: its target taken apart, its limiters, its keys for tokens.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use flint_model::route::{self, Rate, RouteAuth, Segment};
 use flint_model::{FunctionRef, Route};
+use flint_telemetry::Answers;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
 
@@ -21,6 +22,8 @@ pub(super) struct Entry {
     pub(super) tokens: Option<Arc<Tokens>>,
     rate: Option<DefaultDirectRateLimiter>,
     caller_rate: Option<DefaultKeyedRateLimiter<String>>,
+    /// Its counters, once it has answered.
+    pub(super) answers: OnceLock<Answers>,
 }
 
 impl Entry {
@@ -51,6 +54,7 @@ impl Entry {
                 .caller_rate
                 .and_then(quota)
                 .map(DefaultKeyedRateLimiter::keyed),
+            answers: OnceLock::new(),
             route,
         })
     }

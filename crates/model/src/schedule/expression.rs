@@ -1,6 +1,7 @@
 //! Reads schedule expressions.
 
 use croner::Cron;
+use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::DateTime;
 
@@ -44,6 +45,18 @@ pub enum ExpressionError {
     #[error("write ? in exactly one of the fields day-of-month and day-of-week")]
     Days,
     /// A field that cannot be read.
+    #[error("{field}: {text:?} cannot be read ({why}); write {form}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What stands there.
+        text: String,
+        /// What the parser says.
+        why: String,
+        /// What may stand there.
+        form: &'static str,
+    },
+    /// Fields that can be read one by one, and not together.
     #[error("cron: {0}")]
     Cron(String),
 }
@@ -70,11 +83,48 @@ impl Expression {
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
             .build();
+        let parsed = parser.parse(&fields.join(" "));
         Ok(Self::Cron {
-            cron: Box::new(parser.parse(&fields.join(" ")).map_err(said)?),
+            cron: Box::new(parsed.map_err(|error| {
+                let alone = |at: usize, field: &str| {
+                    let mut others = ["*"; 5];
+                    others[at] = field;
+                    parser.parse(&others.join(" ")).err()
+                };
+                culprit(&FIELDS[..5], &fields, alone, &error)
+            })?),
             hourly: is_hourly(fields[1]),
         })
     }
+}
+
+/// The fields of an expression in order, with what may stand in each.
+const FIELDS: [(&str, &str); 6] = [
+    ("minutes", "0 to 59, as 5, 0,30, 10-20 or */15"),
+    ("hours", "0 to 23, as 2, 8,20, 9-17 or */6"),
+    ("day-of-month", "1 to 31, ?, L, 15W"),
+    ("month", "1 to 12 or JAN to DEC"),
+    ("day-of-week", "a number or SUN to SAT, ?, 6L, 2#1"),
+    ("year", "1970 to 2199"),
+];
+
+/// Which of the fields is to blame, found by reading each of them with nothing said in the others.
+fn culprit(
+    names: &[(&'static str, &'static str)],
+    fields: &[&str],
+    alone: impl Fn(usize, &str) -> Option<CronError>,
+    whole: &CronError,
+) -> ExpressionError {
+    let mut all = names.iter().zip(fields).enumerate();
+    let found = all.find_map(|(at, ((field, form), text))| {
+        Some(ExpressionError::Field {
+            field,
+            text: (*text).to_owned(),
+            why: alone(at, text)?.to_string(),
+            form,
+        })
+    });
+    found.unwrap_or_else(|| ExpressionError::Cron(whole.to_string()))
 }
 
 fn call<'a>(text: &'a str, name: &str) -> Option<&'a str> {
@@ -126,17 +176,25 @@ fn six_fields(inner: &str) -> Result<Expression, ExpressionError> {
         .sloppy_ranges(true)
         .build();
     let pattern = format!("0 {minutes} {hours} {day} {month} {weekday} {year}");
+    let parsed = parser.parse(&pattern);
     Ok(Expression::Cron {
-        cron: Box::new(parser.parse(&pattern).map_err(said)?),
+        cron: Box::new(parsed.map_err(|error| {
+            let alone = |at: usize, field: &str| {
+                let mut others = ["*"; 6];
+                others[at] = field;
+                parser.parse(&format!("0 {}", others.join(" "))).err()
+            };
+            culprit(
+                &FIELDS,
+                &[minutes, hours, day, month, weekday, year],
+                alone,
+                &error,
+            )
+        })?),
         hourly: is_hourly(hours),
     })
 }
 
 fn is_hourly(hours: &str) -> bool {
     matches!(hours, "*" | "*/1" | "0/1" | "0-23")
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
-fn said(error: croner::errors::CronError) -> ExpressionError {
-    ExpressionError::Cron(error.to_string())
 }

@@ -383,3 +383,62 @@ fn a_rate_that_goes_beyond_all_time_never_comes() {
     let timer: Timer = serde_json::from_str(r#"{"schedule":"rate(9000000000000 seconds)"}"#).unwrap();
     assert_eq!(Schedule::new(&timer, None, 0).unwrap().next_after(1), None);
 }
+
+#[test]
+fn a_field_that_cannot_be_read_is_named() {
+    for (text, field) in [
+        ("cron(60 2 * * ? *)", "minutes: \"60\""),
+        ("cron(0 25 * * ? *)", "hours: \"25\""),
+        ("cron(0 2 32 * ? *)", "day-of-month: \"32\""),
+        ("cron(0 2 * FOO ? *)", "month: \"FOO\""),
+        ("cron(0 2 ? * 9 *)", "day-of-week: \"9\""),
+        ("cron(0 2 * * ? soon)", "year: \"soon\""),
+        ("0 24 * * *", "hours: \"24\""),
+        ("0 0 * * MOO", "day-of-week: \"MOO\""),
+    ] {
+        let said = Expression::parse(text).unwrap_err().to_string();
+        assert!(
+            said.starts_with(field) && said.contains("; write "),
+            "{text}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_change_takes_nothing_away_that_is_due() {
+    let of = |text: &str| {
+        let timer = timer(text, "UTC");
+        let schedule = Schedule::new(&timer, None, 0).unwrap();
+        (timer, schedule)
+    };
+    let since = |before: &str, after: &str, dealt_with: &str, now: &str| {
+        let (old, new) = (of(before), of(after));
+        since_change((&old.0, &old.1), (&new.0, &new.1), ms(dealt_with), ms(now))
+    };
+    let two = "cron(0 2 * * ? *)";
+    let (yesterday, due) = ("2026-11-21T02:00:00Z", "2026-11-22T02:00:00Z");
+    // Changed in the millisecond in which it was due.
+    let just = "2026-11-22T02:00:00.003Z";
+    assert_eq!(
+        since(two, two, yesterday, just),
+        ms(yesterday),
+        "all that was missed is, too"
+    );
+    assert_eq!(since(two, "cron(0 2,3 * * ? *)", yesterday, just), ms(due) - 1);
+    assert_eq!(
+        since(two, "cron(0 3 * * ? *)", yesterday, just),
+        ms(just),
+        "it comes no more"
+    );
+    assert_eq!(
+        since(two, "cron(0 2,3 * * ? *)", due, just),
+        ms(just),
+        "it was fired"
+    );
+    let later = "2026-11-22T02:05:00Z";
+    assert_eq!(
+        since(two, "cron(0 2,3 * * ? *)", yesterday, later),
+        ms(later),
+        "not of what is no more on time"
+    );
+}

@@ -28,6 +28,21 @@ impl std::fmt::Debug for Client {
     }
 }
 
+/// A record to be sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sent<'a> {
+    /// Partition; below zero it is chosen by the key.
+    pub partition: i32,
+    /// Key.
+    pub key: Option<&'a [u8]>,
+    /// Value; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Headers.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// When it says that it was made; now when left out.
+    pub timestamp_ms: Option<i64>,
+}
+
 /// A record as a consumer got it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
@@ -50,6 +65,8 @@ impl Client {
             .set("enable.idempotence", "true")
             .set("linger.ms", "5")
             .set("message.timeout.ms", "60000")
+            // How large a record may be is the topic's business.
+            .set("message.max.bytes", "67108864")
             .create()?;
         let admin = ClientConfig::new().set("bootstrap.servers", address).create()?;
         Ok(Self {
@@ -61,7 +78,15 @@ impl Client {
 
     /// Makes a topic and waits until it can be used.
     pub fn create_topic(&self, name: &str, partitions: i32) -> Result<()> {
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        self.create_topic_with(name, partitions, &[])
+    }
+
+    /// The same with settings of the topic.
+    pub fn create_topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<()> {
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        for (name, value) in settings {
+            topic = topic.set(name, value);
+        }
         let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
         let made = futures_executor::block_on(self.admin.create_topics(&[topic], &options))?;
         for result in made {
@@ -79,17 +104,42 @@ impl Client {
         value: &str,
         headers: &[(&str, &str)],
     ) -> Result<()> {
+        let headers: Vec<(&str, &[u8])> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_bytes()))
+            .collect();
+        let record = Sent {
+            partition,
+            key: Some(key.as_bytes()),
+            value: Some(value.as_bytes()),
+            headers: &headers,
+            timestamp_ms: None,
+        };
+        self.send_record(topic, &record)
+    }
+
+    /// Hands a record over, with everything that a record may have.
+    pub fn send_record(&self, topic: &str, sent: &Sent<'_>) -> Result<()> {
         let mut list = OwnedHeaders::new();
-        for (key, value) in headers {
+        for (key, value) in sent.headers {
             list = list.insert(Header {
                 key,
                 value: Some(*value),
             });
         }
         let until = Instant::now() + PATIENCE;
-        let mut record = BaseRecord::to(topic).key(key).payload(value).headers(list);
-        if partition >= 0 {
-            record = record.partition(partition);
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).headers(list);
+        if let Some(key) = sent.key {
+            record = record.key(key);
+        }
+        if let Some(value) = sent.value {
+            record = record.payload(value);
+        }
+        if let Some(ms) = sent.timestamp_ms {
+            record = record.timestamp(ms);
+        }
+        if sent.partition >= 0 {
+            record = record.partition(sent.partition);
         }
         while let Err((error, back)) = self.producer.send(record) {
             if Instant::now() > until {
@@ -116,7 +166,15 @@ impl Client {
         for partition in 0..partitions {
             list.add_partition(topic, partition);
         }
-        let committed = consumer.committed_offsets(list, PATIENCE)?;
+        let until = Instant::now() + PATIENCE;
+        let committed = loop {
+            match consumer.committed_offsets(list.clone(), PATIENCE) {
+                Ok(committed) => break committed,
+                // A broker that has just started does not know its groups yet.
+                Err(error) if Instant::now() > until => return Err(error.into()),
+                Err(_) => crate::server::pause(),
+            }
+        };
         Ok(committed
             .elements()
             .iter()

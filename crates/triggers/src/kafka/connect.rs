@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use flint_model::Brokers;
 use flint_model::event_source_mapping::AccessKind;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use serde::Deserialize;
@@ -22,6 +23,16 @@ struct Secret {
     private_key_password: Option<String>,
     /// `SASL_PLAINTEXT` lets the password travel without TLS, which AWS never does.
     security_protocol: Option<String>,
+}
+
+/// Refuses a cluster that a mapping names and the operator does not allow: before a secret is read.
+pub(crate) fn allowed(brokers: &Brokers, cluster: &Cluster) -> Result<(), String> {
+    match brokers.refused(&cluster.bootstrap_servers) {
+        None => Ok(()),
+        Some(broker) => Err(format!(
+            "the operator does not allow the broker {broker} (kafka.allow)"
+        )),
+    }
 }
 
 /// The settings of a client. What is wrong with a secret is said without its content.

@@ -54,7 +54,8 @@ pub(super) async fn give_up(
         reason = condition.as_str(),
         "records are given up"
     );
-    let body = record_of(mapping, origin, records, &letter).to_string();
+    let event = origin.lambda_event(records);
+    let body = record_of(mapping, origin, records, &letter, &event).to_string();
     let target = mapping.document.on_failure.as_deref();
     let store = &mapping.parts.store;
     match target.and_then(|text| Some((text, Destination::parse(text)?))) {
@@ -95,7 +96,9 @@ fn letter_of(mapping: &Mapping, origin: &Origin<'_>, records: &[Record], conditi
             payload.len()
         ),
         (Some(last), _) => last.message.clone(),
-        (None, _) => "the function was not run in time".to_owned(),
+        (None, _) => {
+            "it was older than MaximumRecordAgeInSeconds before the function was run with it".to_owned()
+        }
     };
     let trigger = mapping.deliverer.trigger();
     DeadLetter {
@@ -157,10 +160,24 @@ async fn call(
     }
 }
 
-/// The record of the failure.
-fn record_of(mapping: &Mapping, origin: &Origin<'_>, records: &[Record], letter: &DeadLetter) -> Value {
-    let version = records.iter().rev().find_map(|record| record.failure.as_ref());
-    let version = version.map(|failure| failure.version.clone());
+/// The record of the failure. What it carries is in Lambda's shape whatever the function gets: a topic's records are made of
+/// it again.
+fn record_of(
+    mapping: &Mapping,
+    origin: &Origin<'_>,
+    records: &[Record],
+    letter: &DeadLetter,
+    event: &[u8],
+) -> Value {
+    // What was never given to the function has no answer of it.
+    let answered = records.iter().rev().find_map(|record| record.failure.as_ref());
+    let response = answered.map(|failure| {
+        json!({
+            "statusCode": 200,
+            "executedVersion": failure.version,
+            "functionError": "Unhandled",
+        })
+    });
     let time = |ms: i64| {
         jiff::Timestamp::from_millisecond(ms)
             .unwrap_or_default()
@@ -170,7 +187,7 @@ fn record_of(mapping: &Mapping, origin: &Origin<'_>, records: &[Record], letter:
     let (first, last) = (records.first(), records.last());
     let offset = |record: Option<&Record>| record.map(|record| record.offset);
     let stamp = |record: Option<&Record>| record.map(|record| time(record.timestamp_ms));
-    let payload: Value = serde_json::from_slice(&letter.payload).unwrap_or_default();
+    let payload: Value = serde_json::from_slice(event).unwrap_or_default();
     json!({
         "requestContext": {
             "requestId": letter.request_id.as_str(),
@@ -178,17 +195,13 @@ fn record_of(mapping: &Mapping, origin: &Origin<'_>, records: &[Record], letter:
             "condition": letter.reason,
             "approximateInvokeCount": letter.attempts,
         },
-        "responseContext": {
-            "statusCode": 200,
-            "executedVersion": version,
-            "functionError": "Unhandled",
-        },
+        "responseContext": response,
         "version": "1.0",
         "timestamp": time(letter.died_ms),
         "KafkaBatchInfo": {
             "batchSize": records.len(),
             "bootstrapServers": origin.bootstrap_servers,
-            "payloadSize": letter.payload.len(),
+            "payloadSize": event.len(),
             "recordsInfo": { origin.key(): {
                 "batchSize": records.len(),
                 "firstRecordOffset": offset(first),

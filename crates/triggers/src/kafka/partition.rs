@@ -8,14 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flint_model::event_source_mapping::PAYLOAD;
+use flint_model::trigger::Format;
 use flint_model::{Outcome, RequestId};
 use flint_telemetry::Fate;
+use tokio::sync::SemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Mapping;
-use super::answer::{self, Report};
+use super::answer::{self, Batch, Report};
+use super::cloud_event;
 use super::failure::{self, Condition, LastFailure};
 use super::progress::Progress;
 use super::record::{Origin, Record};
@@ -67,6 +70,8 @@ impl Partition {
     fn origin(&self) -> Origin<'_> {
         Origin {
             bootstrap_servers: &self.mapping.servers,
+            source: &self.mapping.source,
+            format: self.mapping.document.format,
             topic: &self.mapping.document.topic,
             partition: self.number,
         }
@@ -101,7 +106,7 @@ impl Partition {
                 self.progress.finish(record.offset, record.weight());
                 continue;
             }
-            room = room.saturating_sub(record.size(&document.topic));
+            room = room.saturating_sub(self.origin().size(&record));
             if batch.is_empty() {
                 closes = window.map(|window| Instant::now() + window);
             }
@@ -167,7 +172,7 @@ impl Partition {
         let limit = PAYLOAD - 1_024;
         let (mut pieces, mut piece, mut size) = (Vec::new(), Vec::new(), 0);
         for record in records {
-            let more = record.size(&document.topic);
+            let more = self.origin().size(&record);
             if !piece.is_empty() && (size + more > limit || piece.len() >= document.batch()) {
                 pieces.push(std::mem::take(&mut piece));
                 size = 0;
@@ -323,11 +328,8 @@ impl Partition {
         let payload = self.origin().payload(records);
         let facts = records.len() as u64;
         for refused in 0_u32.. {
-            if self.stop.is_cancelled() {
-                return Err(Abandoned);
-            }
+            let poller = self.poller().await?;
             let request_id = RequestId::generate();
-            let poller = self.mapping.pollers.acquire().await.map_err(|_| Abandoned)?;
             let delivered = tokio::select! {
                 biased;
                 () = self.fence.cancelled() => return Err(Abandoned),
@@ -357,6 +359,15 @@ impl Partition {
         Err(Abandoned)
     }
 
+    /// A place among the partitions that may be worked on at once; those that stop do not wait for it.
+    async fn poller(&self) -> Result<SemaphorePermit<'_>, Abandoned> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Abandoned),
+            poller = self.mapping.pollers.acquire() => poller.map_err(|_| Abandoned),
+        }
+    }
+
     fn some_too_old(&self, records: &[Record]) -> bool {
         let now = now_ms();
         let most = self.mapping.document.max_age_ms().unwrap_or(i64::MAX);
@@ -372,7 +383,17 @@ impl Partition {
         let offsets: Vec<i64> = records.iter().map(|record| record.offset).collect();
         let metrics = self.mapping.deliverer.metrics();
         let why = || Arc::new(LastFailure::of(request_id, outcome));
-        match answer::read(&outcome.payload, &self.origin().key(), &offsets) {
+        let origin = self.origin();
+        let identifiers = match origin.format {
+            Format::Lambda => Vec::new(),
+            Format::CloudEvents => records.iter().map(|it| cloud_event::id(&origin, it)).collect(),
+        };
+        let batch = Batch {
+            partition: &origin.key(),
+            offsets: &offsets,
+            identifiers: &identifiers,
+        };
+        match answer::read(&outcome.payload, &batch) {
             Report::Done => Called::Done,
             Report::Failed => {
                 metrics.count(Fate::Failed, offsets.len() as u64);

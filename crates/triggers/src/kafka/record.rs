@@ -10,11 +10,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use flint_model::Pattern;
+use flint_model::trigger::Format;
 use rdkafka::Timestamp;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use super::cloud_event;
 use super::failure::LastFailure;
 
 /// One record.
@@ -69,8 +71,8 @@ impl Record {
         length(&self.key) + length(&self.value) + headers + 128
     }
 
-    /// Bytes that it takes up in a payload, never less than it really does.
-    pub(crate) fn size(&self, topic: &str) -> usize {
+    /// Bytes that it takes up in Lambda's shape, never less than it really does.
+    fn size(&self, topic: &str) -> usize {
         let encoded = |bytes: &Option<Bytes>| bytes.as_ref().map_or(4, |it| it.len().div_ceil(3) * 4 + 2);
         // A signed byte has up to four characters, and a comma. A name may be escaped.
         let headers: usize = self
@@ -138,6 +140,9 @@ impl Record {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin<'a> {
     pub(crate) bootstrap_servers: &'a str,
+    /// The `source` of CloudEvents that are made of records.
+    pub(crate) source: &'a str,
+    pub(crate) format: Format,
     pub(crate) topic: &'a str,
     pub(crate) partition: i32,
 }
@@ -148,8 +153,24 @@ impl Origin<'_> {
         format!("{}-{}", self.topic, self.partition)
     }
 
-    /// The event that a function gets.
+    /// What a function gets: one event in Lambda's shape, or a batch of CloudEvents.
     pub(crate) fn payload(&self, records: &[Record]) -> Bytes {
+        match self.format {
+            Format::Lambda => self.lambda_event(records),
+            Format::CloudEvents => cloud_event::batch(self, records),
+        }
+    }
+
+    /// Bytes that a record takes up in what a function gets, never less than it really does.
+    pub(crate) fn size(&self, record: &Record) -> usize {
+        match self.format {
+            Format::Lambda => record.size(self.topic),
+            Format::CloudEvents => cloud_event::size(self, record),
+        }
+    }
+
+    /// The event in Lambda's shape.
+    pub(crate) fn lambda_event(&self, records: &[Record]) -> Bytes {
         let shown = records
             .iter()
             .map(|record| record.shown(self.topic, self.partition));
@@ -222,6 +243,8 @@ mod tests {
     fn the_payload_is_that_of_self_managed_kafka() {
         let origin = Origin {
             bootstrap_servers: "a:1,b:2",
+            source: "/s",
+            format: Format::Lambda,
             topic: "orders",
             partition: 3,
         };
@@ -240,7 +263,7 @@ mod tests {
         assert!(event["records"]["orders-3"][1]["key"].is_null());
         let one = origin.payload(&[record(Some("k"), Some(b"v"))]).len();
         assert!(
-            record(Some("k"), Some(b"v")).size("orders") + 100 > one,
+            origin.size(&record(Some("k"), Some(b"v"))) + 100 > one,
             "the size is never too small"
         );
     }

@@ -16,7 +16,7 @@ use flint_model::EventSourceMapping;
 use flint_store::{Delivery, Store};
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer, ProducerContext, ThreadedProducer};
 use serde_json::Value;
@@ -28,6 +28,8 @@ use crate::{Cluster, Config};
 
 /// How long a record may take to be acknowledged.
 const PATIENCE_MS: &str = "30000";
+/// Above the largest record that a function's outcome makes.
+const MOST_BYTES: &str = "67108864";
 
 /// Writes to topics; one producer for each cluster.
 #[derive(Clone)]
@@ -117,13 +119,13 @@ impl Writer {
             }
             producer
                 .send(record)
-                .map_err(|(error, _)| Refused::Later(format!("topic {topic}: {error}")))?;
+                .map_err(|(error, _)| refused(topic, &error))?;
         }
         drop(acknowledge);
         for _ in &records {
             match acknowledged.recv().await {
                 Some(None) => {}
-                Some(Some(error)) => return Err(Refused::Later(format!("topic {topic}: {error}"))),
+                Some(Some(error)) => return Err(refused(topic, &error)),
                 None => return Err(Refused::Later(format!("topic {topic}: no answer"))),
             }
         }
@@ -155,7 +157,8 @@ impl Writer {
             bootstrap_servers: mapping.bootstrap_servers,
             access: mapping.access,
         };
-        Ok(connect::settings(&cluster, config.secrets.as_deref()))
+        let allowed = connect::allowed(&config.brokers, &cluster);
+        Ok(allowed.and_then(|()| connect::settings(&cluster, config.secrets.as_deref())))
     }
 
     fn producer(&self, settings: &ClientConfig) -> Result<Arc<Sender>, Refused> {
@@ -177,6 +180,8 @@ impl Writer {
             .set("enable.idempotence", "true")
             .set("linger.ms", "2")
             .set("message.timeout.ms", PATIENCE_MS)
+            // How large a record may be is the topic's business: it says so, and that is told.
+            .set("message.max.bytes", MOST_BYTES)
             .create_with_context(Acknowledge);
         let made: Arc<Sender> =
             Arc::new(made.map_err(|error| Refused::Later(format!("the producer cannot be made: {error}")))?);
@@ -196,9 +201,23 @@ impl Drop for Writer {
     }
 }
 
+/// Why a topic did not take a record: of one that is too large there is no use in trying again.
+fn refused(topic: &str, error: &KafkaError) -> Refused {
+    let why = format!("topic {topic}: {error}");
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidRecord) => Refused::Never(why),
+        _ => Refused::Later(why),
+    }
+}
+
 /// What is written for a delivery.
 fn records(delivery: &Delivery) -> Vec<Outgoing> {
-    let event: Value = serde_json::from_slice(&delivery.letter.payload).unwrap_or_default();
+    let body: Value = serde_json::from_slice(&delivery.body).unwrap_or_default();
+    // A mapping's own record of a failure carries the event; else the body is the event, as of one that was redriven.
+    let event = match &body["KafkaBatchInfo"] {
+        Value::Object(_) => &body["payload"],
+        _ => &body,
+    };
     let of_kafka = event["eventSource"] == "SelfManagedKafka" && delivery.kind == "dead-letter";
     let partitions = event["records"].as_object().filter(|_| of_kafka);
     let Some(partitions) = partitions else {

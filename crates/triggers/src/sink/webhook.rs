@@ -71,8 +71,10 @@ impl Sender {
             return Ok(());
         }
         let why = format!("answered {status}");
-        // What the address calls wrong today may be right after its next release: only "gone" is for good.
-        Err(if status == reqwest::StatusCode::GONE {
+        // What the address calls wrong today may be right after its next release: only "gone" is for good, and what is too
+        // large, which would be sent in full at each try.
+        let for_good = [reqwest::StatusCode::GONE, reqwest::StatusCode::PAYLOAD_TOO_LARGE];
+        Err(if for_good.contains(&status) {
             Refused::Never(why)
         } else {
             Refused::Later(why)

@@ -9,7 +9,7 @@ use flint_api::function::{
     Configuration, CreateFunctionRequest, FunctionCode, FunctionConfiguration, UpdateFunctionCodeRequest,
     UpdateFunctionConfigurationRequest,
 };
-use flint_api::settings::{Environment, Variables};
+use flint_api::settings::{DeadLetterConfig, Environment, Variables};
 use flint_api::version::PublishVersionRequest;
 use flint_model::Code;
 
@@ -126,6 +126,10 @@ fn members(project: &Project) -> Configuration {
         flint_min_warm: project.min_warm,
         flint_rate_limit: project.rate_limit,
         flint_downstreams: project.downstreams.clone(),
+        // An empty text takes it away.
+        dead_letter_config: project.events.as_ref().map(|events| DeadLetterConfig {
+            target_arn: Some(events.dead_letter.clone().unwrap_or_default()),
+        }),
         layers: project.layers.clone(),
         file_system_configs: project.mounts.as_ref().map(super::resource::file_systems),
         ..Configuration::default()

@@ -26,7 +26,7 @@ pub(crate) fn between(current: Option<&FunctionConfiguration>, wanted: &Wanted) 
             changes.push(Change {
                 what: what.to_owned(),
                 old: old.filter(|old| !old.is_empty()),
-                new,
+                new: new.filter(|new| !new.is_empty()),
             });
         }
     };
@@ -63,6 +63,7 @@ pub(crate) fn between(current: Option<&FunctionConfiguration>, wanted: &Wanted) 
         old(|is| is.flint_fallback.clone()),
         project.fallback.clone(),
     );
+    compare("dead_letter", letter(current), wanted_letter(project));
     for (what, was, is) in numbers(project) {
         compare(what, old(was), is);
     }
@@ -95,6 +96,17 @@ pub(crate) fn between(current: Option<&FunctionConfiguration>, wanted: &Wanted) 
         }
     }
     changes
+}
+
+/// Where what is given up goes; empty for nowhere.
+fn letter(current: Option<&FunctionConfiguration>) -> Option<String> {
+    let target = current.and_then(|is| is.dead_letter_config.as_ref()?.target_arn.clone());
+    Some(target.unwrap_or_default())
+}
+
+fn wanted_letter(project: &Project) -> Option<String> {
+    let events = project.events.as_ref()?;
+    Some(events.dead_letter.clone().unwrap_or_default())
 }
 
 type Was = fn(&FunctionConfiguration) -> Option<String>;

@@ -6,6 +6,7 @@ use std::path::Path;
 use flint_model::{Code, limits};
 use serde_json::Value;
 
+use super::events::Events;
 use super::trigger::Trigger;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::language::Message;
@@ -44,8 +45,10 @@ pub(crate) struct Project {
     pub(crate) layers: Option<Vec<String>>,
     /// What is shown below `/mnt`, by its place; ARNs once they are completed.
     pub(crate) mounts: Option<BTreeMap<String, String>>,
-    /// HTTP routes to it.
+    /// What calls it by itself.
     pub(crate) triggers: Option<Vec<Trigger>>,
+    /// What becomes of its events.
+    pub(crate) events: Option<Events>,
     pub(crate) alias: Option<String>,
     /// The HTTP address of the alias.
     pub(crate) url: Option<crate::cli::url::Wanted>,
@@ -106,8 +109,14 @@ pub(crate) const MEMBERS: &[(&str, &str)] = &[
     ),
     (
         "triggers",
-        "what calls the alias, as `- http: {path: /orders/{id}, method: GET, auth: none}` or `- timer: {schedule: cron(0 2 * * ? *), \
-         timezone: Asia/Shanghai}`; a deploy adds, changes and deletes them",
+        "what calls the alias, as `- http: {path: /orders/{id}, method: GET, auth: none}`, `- timer: {schedule: cron(0 2 * * ? *), \
+         timezone: Asia/Shanghai}` or `- kafka: {brokers: HOST:PORT, topic: orders, batch: 100}`; a deploy adds, changes and deletes \
+         them",
+    ),
+    (
+        "events",
+        "what becomes of the alias's events, as {retries: 2, max_age: 21600, on_success: function:NAME, on_failure: kafka://CLUSTER/TOPIC, \
+         dead_letter: webhook://NAME}; what is left out is at its default",
     ),
     ("alias", "the alias that a deploy moves (live)"),
     (
@@ -202,6 +211,7 @@ impl Project {
             "min_warm" => self.min_warm = Some(count(&scalar(value)?)?),
             "layers" => self.layers = Some(super::resource::layers(value)?),
             "mounts" => self.mounts = Some(super::resource::mounts(value)?),
+            "events" => self.events = Some(super::events::read(value)?),
             "triggers" => self.triggers = Some(super::trigger::read(value)?),
             "alias" => self.alias = Some(text(value)?),
             "url" => self.url = Some(crate::cli::url::Wanted::parse(value)?),

@@ -27,6 +27,12 @@ pub(crate) struct Report {
     /// Routes that were changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) routes: Vec<String>,
+    /// Timers and topics that were changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) triggers: Vec<String>,
+    /// What was changed of what becomes of events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) events: Vec<String>,
     /// What to write for `flint invoke`.
     target: String,
     /// The Invoke API's address, or the one for HTTP requests.
@@ -65,6 +71,8 @@ impl Report {
             previous_version: None,
             function_url: None,
             routes: Vec::new(),
+            triggers: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -115,6 +123,12 @@ impl Report {
         }
         for route in &self.routes {
             lines.push(terminal.text(Message::ShowRoute.with("text", route)));
+        }
+        for trigger in &self.triggers {
+            lines.push(terminal.text(Message::ShowTrigger.with("text", trigger)));
+        }
+        for setting in &self.events {
+            lines.push(terminal.text(Message::ShowEvents.with("text", setting)));
         }
         if !self.dry_run {
             if self.http.is_none() {

@@ -1,7 +1,7 @@
-//! Layers and mounts as `flint.yaml` writes them, and as the server wants them.
+//! Layers, mounts and destinations as `flint.yaml` writes them, and as the server wants them.
 //!
 //! In the file, a layer is `NAME:VERSION`, and a mount `artefact:NAME:VERSION` or `mount:NAME` under the name of its folder
-//! below `/mnt`; an ARN is taken as it is. Region and account are the server's to say.
+//! below `/mnt`, a function as a destination `function:NAME[:ALIAS]`; an ARN is taken as it is. Region and account are the server's to say.
 
 use std::collections::BTreeMap;
 
@@ -13,18 +13,24 @@ use flint_model::mount;
 use serde_json::Value;
 
 use super::project::Project;
+use super::trigger::Trigger;
 use crate::cli::failure::Result;
 use crate::cli::server::Server;
 
 /// Replaces the short forms of a project by ARNs. Asks the server only when there are any.
 pub(super) fn complete(project: &mut Project, server: &Server) -> Result<()> {
+    let short = |text: &&mut String| text.starts_with(FUNCTION);
+    let functions = destinations(project).any(|text| short(&text));
     let layers = project.layers.iter().flatten();
     let mounts = project.mounts.iter().flatten().map(|(_, what)| what);
-    if layers.chain(mounts).all(|text| text.starts_with("arn:")) {
+    if !functions && layers.chain(mounts).all(|text| text.starts_with("arn:")) {
         return Ok(());
     }
     let info: ServerInfo = server.own("GET", "/api/v1/server", &())?;
     let (region, account) = (info.region, info.account_id);
+    for target in destinations(project).filter(short) {
+        *target = format!("arn:aws:lambda:{region}:{account}:{target}");
+    }
     for layer in project.layers.iter_mut().flatten() {
         if let Some((name, number)) = layer.split_once(':').filter(|_| !layer.starts_with("arn:")) {
             *layer = layer_arn(&region, &account, name, number.parse().ok());
@@ -40,6 +46,25 @@ pub(super) fn complete(project: &mut Project, server: &Server) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What stands before the name of a function.
+const FUNCTION: &str = "function:";
+
+/// Every destination that a project names.
+fn destinations(project: &mut Project) -> impl Iterator<Item = &mut String> {
+    let events = project.events.iter_mut();
+    let of_events = events.flat_map(|it| {
+        [&mut it.on_success, &mut it.on_failure, &mut it.dead_letter]
+            .into_iter()
+            .flatten()
+    });
+    let triggers = project.triggers.iter_mut().flatten();
+    let of_triggers = triggers.filter_map(|trigger| match trigger {
+        Trigger::Kafka(kafka) => kafka.on_failure.as_mut(),
+        Trigger::Http(_) | Trigger::Timer { .. } => None,
+    });
+    of_events.chain(of_triggers)
 }
 
 /// `FileSystemConfigs` of completed mounts.

@@ -1,10 +1,12 @@
-//! `triggers:` of flint.yaml: HTTP routes to the function, and timers. A deploy makes them be what the file says: adds, changes,
-//! and deletes what an earlier deploy of the same function made and the file says no more (of timers: those that it named).
+//! `triggers:` of flint.yaml: HTTP routes to the function, timers, and topics of Kafka (`kafka.rs`). A deploy makes them be what the
+//! file says: adds, changes, and deletes what an earlier deploy of the same function made and the file says no more (of timers:
+//! those that it named).
 
 use flint_api::trigger::{TimerBody, TriggerBody, TriggerInfo, TriggerList};
 use flint_model::RouteSpec;
 use serde_json::{Map, Value};
 
+use super::kafka::{self, KafkaTrigger};
 use crate::cli::failure::Result;
 use crate::cli::route;
 use crate::cli::server::{Server, encode};
@@ -21,6 +23,16 @@ pub(crate) enum Trigger {
         /// When it fires, and how.
         body: Box<TimerBody>,
     },
+    /// A topic.
+    Kafka(Box<KafkaTrigger>),
+}
+
+/// What changed, a line each.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    pub(super) routes: Vec<String>,
+    /// With the kind in front.
+    pub(super) triggers: Vec<String>,
 }
 
 /// A route as the file has it; where it leads is known at the deploy.
@@ -33,7 +45,8 @@ pub(crate) struct HttpTrigger {
 
 /// Reads the list.
 pub(super) fn read(value: &Value) -> std::result::Result<Vec<Trigger>, String> {
-    let form = "write a list of `- http: {path: /orders/{id}, methods: [GET]}` and `- timer: {schedule: rate(1 hour)}`";
+    let form = "write a list of `- http: {path: /orders/{id}, methods: [GET]}`, `- timer: {schedule: rate(1 hour)}` and \
+                `- kafka: {brokers: HOST:PORT, topic: NAME}`";
     let list = value.as_array().ok_or(form)?;
     let (mut triggers, mut problems) = (Vec::new(), Vec::new());
     for (at, entry) in list.iter().enumerate() {
@@ -43,9 +56,12 @@ pub(super) fn read(value: &Value) -> std::result::Result<Vec<Trigger>, String> {
                 http(members).map(|http| Trigger::Http(Box::new(http)))
             }
             Some((kind, Value::Object(members))) if kind == "timer" => timer(members),
-            Some((kind, _)) if kind != "http" && kind != "timer" => {
-                Err(format!("{kind}: no such trigger here; there are http and timer"))
+            Some((kind, Value::Object(members))) if kind == "kafka" => {
+                kafka::read(members).map(|kafka| Trigger::Kafka(Box::new(kafka)))
             }
+            Some((kind, _)) if !["http", "timer", "kafka"].contains(&kind.as_str()) => Err(format!(
+                "{kind}: no such trigger here; there are http, timer and kafka"
+            )),
             _ => Err(form.to_owned()),
         };
         match read {
@@ -118,16 +134,20 @@ fn http(members: &Map<String, Value>) -> std::result::Result<HttpTrigger, String
     }
 }
 
-/// Makes the triggers of a function be those of the file; returns what changed, a line each.
-pub(super) fn apply(server: &Server, function: &str, alias: &str, wanted: &[Trigger]) -> Result<Vec<String>> {
-    let of_http = |trigger: &Trigger| match trigger {
-        Trigger::Http(http) => Some(http.as_ref().clone()),
-        Trigger::Timer { .. } => None,
-    };
-    let routes: Vec<HttpTrigger> = wanted.iter().filter_map(of_http).collect();
-    let mut said = apply_routes(server, function, alias, &routes)?;
-    said.extend(apply_timers(server, function, alias, wanted)?);
-    Ok(said)
+/// Makes the triggers of a function be those of the file; returns what changed.
+pub(super) fn apply(server: &Server, function: &str, alias: &str, wanted: &[Trigger]) -> Result<Changed> {
+    let (mut routes, mut topics) = (Vec::new(), Vec::new());
+    for trigger in wanted {
+        match trigger {
+            Trigger::Http(http) => routes.push(http.as_ref().clone()),
+            Trigger::Kafka(kafka) => topics.push(kafka.as_ref()),
+            Trigger::Timer { .. } => {}
+        }
+    }
+    let routes = apply_routes(server, function, alias, &routes)?;
+    let mut triggers = apply_timers(server, function, alias, wanted)?;
+    triggers.extend(kafka::apply(server, function, alias, &topics)?);
+    Ok(Changed { routes, triggers })
 }
 
 /// The name of a function's trigger that the file does not name, by its place.
@@ -145,7 +165,7 @@ fn apply_timers(server: &Server, function: &str, alias: &str, wanted: &[Trigger]
     let (mut said, mut names) = (Vec::new(), Vec::new());
     let timers = wanted.iter().filter_map(|trigger| match trigger {
         Trigger::Timer { name, body } => Some((name, body)),
-        Trigger::Http(_) => None,
+        Trigger::Http(_) | Trigger::Kafka(_) => None,
     });
     for (at, (name, body)) in timers.enumerate() {
         let name = name.clone().unwrap_or_else(|| usual_name(function, at));
@@ -160,7 +180,7 @@ fn apply_timers(server: &Server, function: &str, alias: &str, wanted: &[Trigger]
         };
         let after: TriggerInfo = server.own("PUT", &path(&name), &wanted)?;
         if before.is_none_or(|is| is.modified != after.modified) {
-            said.push(format!("{name}: {}", body.schedule));
+            said.push(format!("timer {name}: {}", body.schedule));
         }
         names.push(name);
     }
@@ -173,7 +193,7 @@ fn apply_timers(server: &Server, function: &str, alias: &str, wanted: &[Trigger]
     for old in there.triggers {
         if given(&old.name) && !names.contains(&old.name) {
             let () = server.own("DELETE", &path(&old.name), &())?;
-            said.push(format!("{}: -", old.name));
+            said.push(format!("timer {}: -", old.name));
         }
     }
     Ok(said)
@@ -233,6 +253,7 @@ mod tests {
             { "http": { "path": "/a", "target": "other" } },
             { "timer": { "schedule": "often" } },
             { "timer": { "schedule": "rate(1 hour)", "zone": "UTC" } },
+            { "kafka": { "topic": "t" } },
         ]))
         .unwrap_err();
         for part in [
@@ -242,6 +263,7 @@ mod tests {
             "4: target",
             "5: schedule",
             "6: unknown field",
+            "7: missing field `brokers`",
         ] {
             assert!(problem.contains(part), "{part} in {problem}");
         }

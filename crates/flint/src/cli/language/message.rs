@@ -35,6 +35,12 @@ messages! {
     HintToken: "name the server's data folder with --data-dir, or set FLINT_TOKEN", "请用 --data-dir 指定服务器的数据目录，或设置 FLINT_TOKEN";
     BadEndpoint: "{endpoint} is not an address of the form http://HOST:PORT", "{endpoint} 不是 http://主机:端口 形式的地址";
     BadAnswer: "the server's answer was not understood: {reason}", "无法理解服务器的响应：{reason}";
+    HintListTriggers: "`flint trigger list` shows what there is", "`flint trigger list` 可列出现有触发器";
+    HintListLetters: "`flint dlq list` shows what there is", "`flint dlq list` 可列出现有死信";
+    HintListRoutes: "`flint route list` shows what there is", "`flint route list` 可列出现有路由";
+    HintListKeys: "`flint key list` shows what there is", "`flint key list` 可列出现有密钥";
+    HintListArtefacts: "`flint artefact list` shows what there is", "`flint artefact list` 可列出现有制品";
+    HintListImages: "`flint image list` shows what there is", "`flint image list` 可列出现有镜像";
     HintList: "`flint fn list` shows what there is", "`flint fn list` 可列出现有函数";
     HintRetry: "try again in a moment", "请稍后重试";
     HintConflict: "another change was faster; look at it and try again", "另一个变更先完成；请查看后重试";
@@ -61,6 +67,8 @@ messages! {
     AskDeleteKey: "revoke the key of {name}?", "撤销 {name} 的密钥？";
     KeyOnce: "keep the key: it is not shown again", "请保存密钥：之后不再显示";
     ShowRoute: "route {text}", "路由 {text}";
+    ShowTrigger: "trigger {text}", "触发器 {text}";
+    ShowEvents: "events {text}", "事件 {text}";
     AskDeleteArtefact: "delete the artefact version {what}?", "删除制品版本 {what}？";
     TriggerReset: "{name} goes on from {to}", "{name} 将从 {to} 继续";
     AskDeleteTrigger: "delete the {kind} trigger {name}?", "删除 {kind} 触发器 {name}？";

@@ -49,7 +49,7 @@ fn extra_calls(seen: &Seen) -> usize {
     calls.len() - 1
 }
 
-fn letters(server: &Server) -> Vec<Value> {
+pub(super) fn letters(server: &Server) -> Vec<Value> {
     let list = own(server, "GET", "/api/v1/dead-letters");
     list["dead_letters"].as_array().cloned().unwrap_or_default()
 }
