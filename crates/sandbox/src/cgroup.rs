@@ -165,6 +165,16 @@ impl Group {
         Ok(())
     }
 
+    /// One of its folders, by which its processes can be listed.
+    pub(crate) fn first(&self) -> Option<PathBuf> {
+        self.dirs.first().cloned()
+    }
+
+    /// The files that take the pid of a process which is to move in, one per hierarchy.
+    pub(crate) fn procs_files(&self) -> Vec<PathBuf> {
+        self.dirs.iter().map(|dir| dir.join("cgroup.procs")).collect()
+    }
+
     /// Removes what is left of the folders; `true` when nothing is. A group is busy until its last process is reaped.
     pub(crate) fn remove(&mut self) -> bool {
         self.dirs.retain(|dir| match rustix::fs::rmdir(dir) {

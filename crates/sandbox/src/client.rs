@@ -17,10 +17,10 @@ use tokio::sync::{oneshot, watch};
 use crate::error::{Error, Result};
 use crate::launcher::{LauncherProcess, Swept};
 use crate::report::HostReport;
-use crate::sandbox::{Parked, Sandbox, Status, Stdio, Warm};
+use crate::sandbox::{Parked, Sandbox, Status, Stdio, Warm, Zygote};
 use crate::spec::{Bind, ClaimSpec, ExecSpec, Exit, Limits, PrepareSpec};
 use crate::sys;
-use crate::wire::{self, Ask, Done, MAX_PACKET, Notice, Request, Welcome};
+use crate::wire::{self, Ask, Done, MAX_PACKET, Notice, Request, Use, Welcome};
 
 /// Makes sandboxes.
 #[derive(Debug, Clone)]
@@ -97,7 +97,75 @@ impl Launcher {
     /// # Errors
     /// When a namespace, group, mount or device cannot be made, or no uid is free.
     pub async fn prepare(&self, spec: PrepareSpec) -> Result<Parked> {
-        match self.link.ask(Ask::Prepare(spec), &[], &[]).await? {
+        self.prepared(spec, Use::Programs, None).await
+    }
+
+    /// Builds a sandbox whose program is to become a zygote. The program loads what it loads without the Landlock fence, which
+    /// its copies get one by one.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`]; and without root, as each copy needs a uid of its own.
+    pub async fn prepare_zygote(&self, spec: PrepareSpec) -> Result<Parked> {
+        self.prepared(spec, Use::Zygote, None).await
+    }
+
+    /// Builds a sandbox for a copy of a zygote, inside the zygote's. It keeps the zygote's sandbox alive.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`]; and when the zygote has ended.
+    pub async fn prepare_copy(&self, zygote: &Zygote, spec: PrepareSpec) -> Result<Parked> {
+        let mut parked = self.prepared(spec, Use::Copy, Some(zygote.id())).await?;
+        parked.lies_in(zygote);
+        Ok(parked)
+    }
+
+    /// Makes a zygote of a sandbox whose program has done its init. The program is told to fork by a frame on `channel`, the
+    /// host's end of its channel, and is stopped there for good. On failure the sandbox is destroyed.
+    ///
+    /// # Errors
+    /// [`Error::NoZygote`] with the reasons when copies of it would be worse than starts of their own.
+    pub async fn keep(&self, sandbox: Sandbox, channel: BorrowedFd<'_>) -> Result<Zygote> {
+        let ask = Ask::Keep {
+            sandbox: sandbox.id(),
+        };
+        self.link.ask(ask, &[], &[channel]).await?;
+        Ok(Zygote::of(sandbox))
+    }
+
+    /// Claims a sandbox that was prepared for a copy with a copy of the zygote: gives it code, limits, network and descriptors.
+    /// On failure it is destroyed.
+    ///
+    /// # Errors
+    /// When the zygote has ended, a source is missing or a limit is refused.
+    pub async fn fork(
+        &self,
+        zygote: &Zygote,
+        parked: Parked,
+        binds: Vec<Bind>,
+        limits: Limits,
+        output: OwnedFd,
+        channel: OwnedFd,
+    ) -> Result<Sandbox> {
+        let sandbox = Sandbox::of(parked);
+        let ask = Ask::Fork {
+            zygote: zygote.id(),
+            sandbox: sandbox.id(),
+            binds,
+            limits,
+        };
+        self.link
+            .ask(ask, &[], &[output.as_fd(), channel.as_fd()])
+            .await?;
+        Ok(sandbox)
+    }
+
+    async fn prepared(&self, spec: PrepareSpec, purpose: Use, inside: Option<u64>) -> Result<Parked> {
+        let ask = Ask::Prepare {
+            spec,
+            purpose,
+            inside,
+        };
+        match self.link.ask(ask, &[], &[]).await? {
             Reply::Parked(parked) => Ok(*parked),
             Reply::Done | Reply::Sockets(_) => {
                 Err(Error::socket(io::Error::from(io::ErrorKind::InvalidData)))
@@ -208,10 +276,16 @@ impl Link {
 
     /// Has a sandbox destroyed without waiting.
     pub(crate) fn destroy_later(self: &Arc<Self>, sandbox: u64) {
-        let Ok(head) = wire::encode(&Request {
-            req: 0,
-            ask: Ask::Destroy { sandbox },
-        }) else {
+        self.ask_later(Ask::Destroy { sandbox });
+    }
+
+    /// Has a zygote ended without waiting.
+    pub(crate) fn release_later(self: &Arc<Self>, sandbox: u64) {
+        self.ask_later(Ask::Release { sandbox });
+    }
+
+    fn ask_later(self: &Arc<Self>, ask: Ask) {
+        let Ok(head) = wire::encode(&Request { req: 0, ask }) else {
             return;
         };
         match wire::send(self.shared.socket.get_ref(), &head, &[], &[]) {
@@ -304,6 +378,7 @@ async fn listen(shared: Arc<Shared>, link: Weak<Link>, mut child: Child) {
                 }
             }
             Notice::Exited { sandbox, exit } => shared.status(sandbox, |status| status.exit = Some(exit)),
+            Notice::Unkept { sandbox } => shared.status(sandbox, |status| status.unkept = true),
             Notice::Ended { sandbox, oom } => shared.status(sandbox, |status| {
                 status.ended = true;
                 let killed = Exit {

@@ -88,6 +88,12 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The program cannot be copied so that each copy is as good as a start of its own. Start instances one by one.
+    #[error("no zygote can be made of it: {}", reasons.join("; "))]
+    NoZygote {
+        /// What is in the way, in words for whoever wrote the program.
+        reasons: Vec<String>,
+    },
     /// A request does not fit into one message.
     #[error(
         "the request to the launcher has {size} bytes, more than {limit}; pass less in arguments and environment"

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::net::Address;
 use crate::spec::{ExecSpec, PrepareSpec};
 use crate::sys;
-use crate::wire::{self, MAX_PACKET, Order, Word};
+use crate::wire::{self, MAX_PACKET, Order, Use, Word};
 
 /// The uid and gid a program sees itself as.
 pub(crate) const INNER_ID: u32 = 1000;
@@ -32,6 +32,7 @@ pub(crate) const INNER_ID: u32 = 1000;
 #[derive(Debug)]
 pub(crate) struct Birth<'a> {
     pub(crate) spec: &'a PrepareSpec,
+    pub(crate) purpose: Use,
     pub(crate) filters: &'a Filters,
     /// Its address, with network `egress`.
     pub(crate) address: Option<Address>,
@@ -74,10 +75,20 @@ fn prepare<'s>(socket: &'s OwnedFd, birth: &Birth<'_>) -> Result<Init<'s>> {
         rustix::fs::Mode::empty(),
     )
     .map_err(|error| Error::build("open the mount namespace", error))?;
-    let fence = fence::plan()?;
+    // The fence of a zygote would hold for its copies, whose folders are others. It loads the handler without; they have one.
+    let fence = match birth.purpose {
+        Use::Zygote => None,
+        Use::Programs | Use::Copy => fence::plan()?,
+    };
+    let ruleset = match birth.purpose {
+        Use::Copy => fence.as_ref().map(fence::Fence::ruleset).transpose(),
+        Use::Programs | Use::Zygote => Ok(None),
+    };
+    let ruleset = ruleset.map_err(step("hand out the fence"))?.flatten();
     lock(socket, birth.filters)?;
     let mut fds = vec![namespace.as_fd()];
     fds.extend(listener.as_ref().map(AsFd::as_fd));
+    fds.extend(ruleset.as_ref().map(AsFd::as_fd));
     wire::tell(socket, &Word::Ready, &[], &fds)?;
     Ok(Init {
         socket,
@@ -164,6 +175,17 @@ impl Init<'_> {
             Order::Terminate => {
                 if let Some(pid) = self.main.and_then(rustix::process::Pid::from_raw) {
                     let _ = rustix::process::kill_process(pid, Signal::TERM);
+                }
+            }
+            Order::Adopt { pid } => {
+                let alive = rustix::process::Pid::from_raw(pid)
+                    .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok());
+                self.main = alive.then_some(pid);
+                drop(wire::tell(self.socket, &Word::Started, &[], &[]));
+                if !alive {
+                    // It has died before it was ours to wait for, and was reaped among the unknown.
+                    let (code, signal) = (None, None);
+                    drop(wire::tell(self.socket, &Word::Exited { code, signal }, &[], &[]));
                 }
             }
             Order::Sockets { count } => {

@@ -14,11 +14,14 @@ mod birth;
 mod dynmods;
 mod events;
 mod instance;
+mod keeper;
 mod late;
+mod midwife;
 mod own_root;
 mod serve;
 mod setup;
 mod sweep;
+mod zygote;
 
 pub(crate) use own_root::establish as keep_mounts_to_ourselves;
 

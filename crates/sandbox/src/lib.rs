@@ -27,4 +27,4 @@ pub use error::{Error, Result};
 pub use launcher::{EgressConfig, LAUNCHER_VERB, LauncherConfig, LauncherProcess, Swept};
 pub use probe::PROBE_VERB;
 pub use report::{HostReport, Layer};
-pub use sandbox::{Parked, Sandbox, Stdio, Warm};
+pub use sandbox::{Parked, Sandbox, Stdio, Warm, Zygote};

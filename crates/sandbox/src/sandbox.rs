@@ -29,6 +29,7 @@ pub struct Stdio {
 pub(crate) struct Status {
     pub(crate) exit: Option<Exit>,
     pub(crate) ended: bool,
+    pub(crate) unkept: bool,
 }
 
 /// A built sandbox that knows no function yet.
@@ -59,6 +60,8 @@ struct Body {
     listener: Option<OwnedFd>,
     /// Destroyed already, or handed on.
     over: bool,
+    /// The sandbox around this one, whose end would be the end of this one too.
+    around: Option<Arc<Sandbox>>,
 }
 
 impl Drop for Body {
@@ -97,8 +100,13 @@ impl Parked {
                 status,
                 listener,
                 over: false,
+                around: None,
             },
         }
+    }
+
+    pub(crate) fn lies_in(&mut self, zygote: &Zygote) {
+        self.body.around = Some(Arc::clone(&zygote.sandbox));
     }
 
     /// Its number, unique for the life of the launcher.
@@ -133,6 +141,47 @@ impl Parked {
     /// When the launcher is gone.
     pub async fn destroy(self) -> Result<()> {
         self.body.destroy().await
+    }
+}
+
+/// A program that has done its init and is stopped for good, to be copied. Dropping it ends it; its sandbox, in which those
+/// of its copies lie, is destroyed when the last of them is gone.
+#[derive(Debug)]
+pub struct Zygote {
+    sandbox: Arc<Sandbox>,
+}
+
+impl Zygote {
+    pub(crate) fn of(sandbox: Sandbox) -> Self {
+        Self {
+            sandbox: Arc::new(sandbox),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.sandbox.id()
+    }
+
+    /// Whether copies can still be made of it, as far as the launcher has told.
+    pub fn is_kept(&self) -> bool {
+        let status = self.sandbox.body.status.borrow();
+        !status.ended && !status.unkept
+    }
+
+    /// What its init has used.
+    pub fn usage(&self) -> Usage {
+        self.sandbox.usage()
+    }
+
+    /// The host uid it runs as.
+    pub fn uid(&self) -> u32 {
+        self.sandbox.uid()
+    }
+}
+
+impl Drop for Zygote {
+    fn drop(&mut self) {
+        self.sandbox.body.link.release_later(self.id());
     }
 }
 

@@ -14,6 +14,8 @@ use std::mem::{size_of, zeroed};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+pub(crate) mod trace;
+
 /// Which side of a clone we are on.
 pub(crate) enum Forked {
     /// The new process.
@@ -40,7 +42,10 @@ pub(crate) fn clone_into(flags: i32, cgroup: Option<BorrowedFd<'_>>) -> io::Resu
     let mut args: libc::clone_args = unsafe { zeroed() };
     args.flags = u64::from(flags.cast_unsigned()) | u64::from(libc::CLONE_PIDFD.cast_unsigned());
     args.pidfd = ptr::from_mut(&mut pidfd) as u64;
-    args.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    // A sibling of ours ends with our own signal, which is the same.
+    if flags & libc::CLONE_PARENT == 0 {
+        args.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    }
     if let Some(cgroup) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
@@ -268,6 +273,16 @@ pub(crate) fn drop_capabilities() -> io::Result<()> {
     let none = [0_u32; 6];
     // SAFETY: as above.
     check(unsafe { libc::syscall(libc::SYS_capset, ptr::from_ref(&header), none.as_ptr()) }).map(drop)
+}
+
+/// Takes `id` as effective uid and gid, and keeps the rest: what is cloned belongs to it.
+pub(crate) fn act_as(id: u32) -> io::Result<()> {
+    const SAME: u32 = u32::MAX;
+    // SAFETY: as in `become_id`.
+    unsafe {
+        check(i64::from(libc::setresgid(SAME, id, SAME)))?;
+        check(i64::from(libc::setresuid(SAME, id, SAME))).map(drop)
+    }
 }
 
 /// Takes `id` as real, effective and saved uid and gid.

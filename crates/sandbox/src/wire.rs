@@ -48,7 +48,27 @@ pub(crate) struct Request {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
-    Prepare(PrepareSpec),
+    Prepare {
+        spec: PrepareSpec,
+        purpose: Use,
+        /// The zygote whose copy it is for: it lies inside that one's sandbox.
+        inside: Option<u64>,
+    },
+    /// Makes a zygote of the program of a sandbox that was prepared for one. Descriptor: the host's end of its channel.
+    Keep {
+        sandbox: u64,
+    },
+    /// Claims a sandbox that lies inside a zygote's with a copy of the zygote. Descriptors: output and channel.
+    Fork {
+        zygote: u64,
+        sandbox: u64,
+        binds: Vec<Bind>,
+        limits: Limits,
+    },
+    /// Ends a zygote; its copies live on.
+    Release {
+        sandbox: u64,
+    },
     /// Tail: the program. Descriptors: output, then perhaps the channel.
     Claim {
         sandbox: u64,
@@ -87,6 +107,40 @@ pub(crate) enum Ask {
     },
 }
 
+/// What a sandbox is prepared for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Use {
+    /// One program after the other.
+    Programs,
+    /// A program that becomes a zygote.
+    Zygote,
+    /// A copy of a zygote, and programs after it.
+    Copy,
+}
+
+/// What the launcher asks of a keeper.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum KeeperOrder {
+    /// Descriptors: so many namespaces, the fence where there is one, output, channel. The groups' files take the copy's pid.
+    Fork {
+        groups: Vec<std::path::PathBuf>,
+        namespaces: usize,
+    },
+}
+
+/// What a keeper tells the launcher. Copies are answered in the order in which they were asked for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum KeeperWord {
+    /// The program is stopped for good.
+    Kept,
+    /// It cannot be copied, and is ended.
+    Refused(Vec<String>),
+    /// A copy runs; its pid in its sandbox.
+    Forked { pid: i32 },
+    /// No copy was made, and the zygote is ended.
+    Failed(String),
+}
+
 /// What the launcher tells the server.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Notice {
@@ -97,6 +151,10 @@ pub(crate) enum Notice {
     Exited {
         sandbox: u64,
         exit: Exit,
+    },
+    /// A zygote makes no more copies.
+    Unkept {
+        sandbox: u64,
     },
     /// Init has ended; nothing of the sandbox runs any more.
     Ended {
@@ -128,6 +186,10 @@ pub(crate) enum Order {
         open_files: u32,
         processes: u32,
     },
+    /// A copy of a zygote has come to you: it is your program.
+    Adopt {
+        pid: i32,
+    },
     /// SIGTERM to the program.
     Terminate,
     /// Make TCP sockets.
@@ -140,7 +202,7 @@ pub(crate) enum Order {
 /// What an init tells the launcher.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Word {
-    /// Descriptors: the mount namespace, then perhaps the listener.
+    /// Descriptors: the mount namespace, then perhaps the listener; for a copy, then perhaps the fence.
     Ready,
     Failed(Error),
     Started,

@@ -43,6 +43,11 @@ fn rules() -> std::result::Result<RulesetCreated, RulesetError> {
 }
 
 impl Fence {
+    /// Its rules as a descriptor, for a process that cannot enter by itself. `None` where the kernel has no Landlock.
+    pub(super) fn ruleset(&self) -> std::io::Result<Option<std::os::fd::OwnedFd>> {
+        Ok(self.0.try_clone()?.into())
+    }
+
     /// Enters the fence, with all that this process will start.
     pub(super) fn enter(&self) -> std::io::Result<()> {
         self.0

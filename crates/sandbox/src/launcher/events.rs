@@ -13,7 +13,7 @@ use super::instance::{Instance, State};
 use super::serve::{Later, Part, Server};
 use crate::error::Error;
 use crate::spec::Exit;
-use crate::wire::{self, Done, Notice, Word};
+use crate::wire::{self, Done, Notice, Use, Word};
 
 /// How long a group may stay busy before the launcher waits longer between attempts.
 const SOON: Duration = Duration::from_millis(1);
@@ -26,6 +26,8 @@ impl Server {
             self.word(id);
         } else if part == Part::Process as u64 {
             self.ended(id);
+        } else if part == Part::Keeper as u64 {
+            self.keeper_word(id);
         } else if let Some(event) = self.live.get(&id).and_then(|it| it.oom_event.as_ref()) {
             let _ = rustix::io::read(event, &mut [0_u8; 8]);
             self.later
@@ -56,15 +58,20 @@ impl Server {
                 instance.namespace = fds.next();
                 instance.state = State::Parked;
                 let paths = instance.group.paths.clone();
-                (
-                    req,
-                    Ok(Done::Prepared {
-                        sandbox: id,
-                        uid: instance.uid,
-                        paths,
-                    }),
-                    fds.collect(),
-                )
+                let mut fds: Vec<OwnedFd> = fds.collect();
+                let opened = if instance.purpose == Use::Copy {
+                    // No zygote speaks the Runtime API: what is left is the fence.
+                    instance.fence = fds.pop();
+                    instance.open_rooms()
+                } else {
+                    Ok(())
+                };
+                let done = opened.map(|()| Done::Prepared {
+                    sandbox: id,
+                    uid: instance.uid,
+                    paths,
+                });
+                (req, done, fds)
             }
             (Word::Failed(error), State::Building { req }) => {
                 instance.state = State::Idle;
@@ -124,6 +131,9 @@ impl Server {
             let _ = epoll::delete(&self.parts.epoll, fd);
         }
         let oom = instance.oom();
+        if let Some(keeper) = instance.keeper.take() {
+            self.unkeep(id, keeper);
+        }
         match instance.state {
             State::Building { req } => {
                 let reason = "its first process died while building".to_owned();
@@ -183,7 +193,7 @@ impl Server {
                     let Some(instance) = self.live.get(&id) else {
                         continue;
                     };
-                    if instance.oom() {
+                    if instance.oom() && instance.purpose != Use::Zygote {
                         // The kernel killed one process; half an instance is worth nothing.
                         drop(instance.kill_processes());
                     } else if looks > 0 {

@@ -9,10 +9,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::process::Signal;
 
+use super::birth::Born;
+use super::midwife::Around;
 use crate::cgroup::{Group, Version};
 use crate::error::{Error, Result};
 use crate::spec::Limits;
-use crate::wire::{self, Order};
+use crate::wire::{self, KeeperOrder, Order, Use};
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,7 @@ pub(super) enum State {
 pub(super) struct Instance {
     pub(super) id: u64,
     pub(super) uid: u32,
+    pub(super) pid: i32,
     pub(super) pidfd: OwnedFd,
     pub(super) socket: OwnedFd,
     pub(super) group: Group,
@@ -41,6 +44,12 @@ pub(super) struct Instance {
     /// Its mount namespace, from `Ready` on.
     pub(super) namespace: Option<OwnedFd>,
     pub(super) limits: Option<Limits>,
+    pub(super) purpose: Use,
+    /// What a copy of a zygote enters, from `Ready` on: namespaces, and its fence.
+    pub(super) rooms: Vec<OwnedFd>,
+    pub(super) fence: Option<OwnedFd>,
+    /// Of a zygote: who keeps it.
+    pub(super) keeper: Option<Keeper>,
     /// It serves a function version from here on, and never another.
     pub(super) claimed: bool,
     /// Readable when the kernel runs out of memory for it (cgroup v1 only).
@@ -55,24 +64,34 @@ pub(super) struct Instance {
     pub(super) destroys: Vec<u64>,
 }
 
+/// The process that keeps a zygote.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    pub(super) pid: i32,
+    pub(super) socket: OwnedFd,
+    /// The request that waits for the zygote to be stopped.
+    pub(super) keeping: Option<u64>,
+    /// Sandboxes that wait for their copies, in order.
+    pub(super) forks: VecDeque<u64>,
+}
+
 impl Instance {
-    pub(super) fn new(
-        id: u64,
-        uid: u32,
-        pidfd: OwnedFd,
-        socket: OwnedFd,
-        group: Group,
-        state: State,
-    ) -> Self {
+    pub(super) fn new(id: u64, uid: u32, born: Born, group: Group, state: State) -> Self {
+        let Born { pid, pidfd, socket } = born;
         let oom_event = oom_event(&group);
         Self {
             id,
             uid,
+            pid,
             pidfd,
             socket,
             group,
             state,
             namespace: None,
+            purpose: Use::Programs,
+            rooms: Vec::new(),
+            fence: None,
+            keeper: None,
             limits: None,
             claimed: false,
             oom_event,
@@ -98,6 +117,50 @@ impl Instance {
         };
         let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         wire::tell(&self.socket, &order, tail, &fds).map_err(|_| Error::Ended { id: self.id })?;
+        self.state = State::Starting { req };
+        Ok(())
+    }
+
+    /// Opens what a copy of a zygote enters, the user namespace first: it gives the right to the others.
+    pub(super) fn open_rooms(&mut self) -> Result<()> {
+        let mut kinds = vec!["user", "mnt", "pid", "net", "ipc", "uts"];
+        kinds.extend(
+            fs::exists("/proc/self/ns/cgroup")
+                .unwrap_or(false)
+                .then_some("cgroup"),
+        );
+        self.rooms = kinds
+            .into_iter()
+            .map(|kind| namespace(self.pid, kind))
+            .collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    /// The namespaces that a sandbox inside this one begins in.
+    pub(super) fn around(&self) -> Result<Around> {
+        Ok(Around {
+            user: namespace(self.pid, "user")?,
+            pid: namespace(self.pid, "pid")?,
+        })
+    }
+
+    /// Whether it is a zygote that can be copied.
+    pub(super) fn is_kept(&self) -> bool {
+        self.keeper
+            .as_ref()
+            .is_some_and(|keeper| keeper.keeping.is_none())
+    }
+
+    /// Has a keeper copy its zygote into this sandbox.
+    pub(super) fn copy_into(&mut self, req: u64, keeper: &OwnedFd, fds: &[OwnedFd]) -> Result<()> {
+        self.oom_before = self.group.paths.oom_kills();
+        let order = KeeperOrder::Fork {
+            groups: self.group.procs_files(),
+            namespaces: self.rooms.len(),
+        };
+        let all = self.rooms.iter().chain(&self.fence).chain(fds);
+        let all: Vec<_> = all.map(AsFd::as_fd).collect();
+        wire::tell(keeper, &order, &[], &all).map_err(|_| Error::Ended { id: self.id })?;
         self.state = State::Starting { req };
         Ok(())
     }
@@ -129,6 +192,12 @@ impl Instance {
     fn thaw(&self) {
         drop(self.group.paths.set_frozen(false));
     }
+}
+
+fn namespace(pid: i32, kind: &str) -> Result<OwnedFd> {
+    let path = format!("/proc/{pid}/ns/{kind}");
+    let file = fs::File::open(&path).map_err(|error| Error::control(&path, error))?;
+    Ok(file.into())
 }
 
 /// On v1, a descriptor that becomes readable when the group is out of memory. v2 kills the whole group by itself.

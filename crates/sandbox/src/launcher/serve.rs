@@ -12,7 +12,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 
 use super::instance::{Instance, State};
 use super::setup::Parts;
-use super::{birth, late};
+use super::{birth, late, zygote};
 use crate::error::{Error, Result};
 use crate::spec::{Bind, Limits};
 use crate::wire::{self, Ask, Done, MAX_PACKET, Notice, Order, Request};
@@ -28,9 +28,10 @@ pub(super) enum Part {
     Socket,
     Process,
     Oom,
+    Keeper,
 }
 
-fn token(id: u64, part: Part) -> EventData {
+pub(super) fn token(id: u64, part: Part) -> EventData {
     EventData::new_u64((id << 2) | part as u64)
 }
 
@@ -153,7 +154,34 @@ impl Server {
     fn ask(&mut self, request: Request, tail: &[u8], fds: &[OwnedFd]) {
         let req = request.req;
         let result = match request.ask {
-            Ask::Prepare(spec) => self.prepare(req, &spec),
+            Ask::Prepare {
+                spec,
+                purpose,
+                inside,
+            } => inside
+                .map(|zygote| zygote::around(&self.live, zygote))
+                .transpose()
+                .and_then(|around| {
+                    let spec = &spec;
+                    let plan = birth::Plan {
+                        spec,
+                        purpose,
+                        around,
+                    };
+                    self.prepare(req, &plan)
+                }),
+            Ask::Keep { sandbox } => self.keep(req, sandbox, fds),
+            Ask::Fork {
+                zygote,
+                sandbox,
+                binds,
+                limits,
+            } => self.fork(req, zygote, sandbox, &binds, limits, fds),
+            Ask::Release { sandbox } => {
+                self.release(sandbox);
+                self.answer(req, Ok(Done::Plain));
+                Ok(())
+            }
             Ask::Claim {
                 sandbox,
                 binds,
@@ -200,7 +228,13 @@ impl Server {
     }
 
     /// Gives a sandbox that is in `state` and knows no function yet what it needs for one: mounts, limits, network.
-    fn fit(&mut self, id: u64, state: State, binds: &[Bind], limits: Limits) -> Result<&mut Instance> {
+    pub(super) fn fit(
+        &mut self,
+        id: u64,
+        state: State,
+        binds: &[Bind],
+        limits: Limits,
+    ) -> Result<&mut Instance> {
         let it = instance(&mut self.live, id)?;
         let unclaimed = it.state == state && !it.claimed;
         let Some(inside) = it.namespace.as_ref().filter(|_| unclaimed) else {
@@ -233,10 +267,11 @@ impl Server {
         it.run(req, tail, fds)
     }
 
-    fn prepare(&mut self, req: u64, spec: &crate::spec::PrepareSpec) -> Result<()> {
+    fn prepare(&mut self, req: u64, plan: &birth::Plan<'_>) -> Result<()> {
         self.last_id += 1;
         let id = self.last_id;
-        let instance = birth::begin(&mut self.parts, id, req, spec)?;
+        let mut instance = birth::begin(&mut self.parts, id, req, plan)?;
+        instance.purpose = plan.purpose;
         let watch = |fd: &OwnedFd, part| epoll::add(&self.parts.epoll, fd, token(id, part), EventFlags::IN);
         let watched = watch(&instance.socket, Part::Socket)
             .and_then(|()| watch(&instance.pidfd, Part::Process))
@@ -286,6 +321,6 @@ impl Server {
     }
 }
 
-fn instance(live: &mut HashMap<u64, Instance>, id: u64) -> Result<&mut Instance> {
+pub(super) fn instance(live: &mut HashMap<u64, Instance>, id: u64) -> Result<&mut Instance> {
     live.get_mut(&id).ok_or(Error::Ended { id })
 }

@@ -38,6 +38,7 @@ pub(super) fn enter() -> std::result::Result<Server, (Option<OwnedFd>, Error)> {
 pub(super) struct Parts {
     pub(super) layout: Layout,
     pub(super) uids: Uids,
+    pub(super) uid_base: u32,
     pub(super) uid_count: u32,
     pub(super) templates: Templates,
     pub(super) filters: Filters,
@@ -89,6 +90,7 @@ fn serve_on(control: &OwnedFd) -> Result<Parts> {
     let parts = Parts {
         layout,
         uids,
+        uid_base: config.uid_base,
         uid_count: config.uid_count,
         templates: Templates::new(&config.state_dir)?,
         filters: Filters::compile(),

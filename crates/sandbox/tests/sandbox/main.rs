@@ -9,3 +9,4 @@ mod life;
 mod probes;
 mod programs;
 mod scene;
+mod zygotes;
