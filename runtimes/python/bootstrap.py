@@ -15,7 +15,7 @@ from _struct import Struct
 from time import monotonic
 
 SOCKET = 3
-INIT, READY, INVOKE, DATA, ERROR, CANCEL, SHUTDOWN, HELLO = 2, 3, 4, 5, 6, 7, 11, 1
+INIT, READY, INVOKE, DATA, ERROR, CANCEL, SHUTDOWN, FORK, HELLO = 2, 3, 4, 5, 6, 7, 11, 12, 1
 END = 1
 MAX_FRAME = 8 * 1024 * 1024
 HEAD = Struct(">IBBxxI")  # length, kind, flags, stream
@@ -462,16 +462,21 @@ def open_log():
         setattr(sys, "__%s__" % name, stream)
 
 
+def take_environment(late):
+    """Sets variables that came after the process was started."""
+    zone = os.environ.get("TZ")
+    os.environ.update(late)
+    if os.environ.get("TZ") != zone:
+        from time import tzset
+
+        tzset()
+
+
 def prepare(init, loaded):
     """Environment, module path, working directory and the names that -S leaves out, before any code of the user runs."""
     late = init.get("env")
     if late:  # this process was started before its function was known
-        zone = os.environ.get("TZ")
-        os.environ.update(late)
-        if os.environ.get("TZ") != zone:
-            from time import tzset
-
-            tzset()
+        take_environment(late)
     root = init.get("task_root") or os.environ.get("LAMBDA_TASK_ROOT") or "/var/task"
     own = os.path.dirname(os.path.abspath(__file__))
     layer = "%s/lib/python%d.%d/site-packages" % ((LAYERS,) + sys.version_info[:2])
@@ -545,6 +550,17 @@ def warm_up():
     return set(sys.modules) - before
 
 
+def reseed():
+    """Copies of one process would draw the same numbers."""
+    for name in ("random", "numpy.random"):
+        module = sys.modules.get(name)
+        try:
+            if module is not None:
+                module.seed()
+        except Exception:
+            pass  # another module of that name
+
+
 def give_way(loaded, folders):
     """A function that brings a module of the same name as one that was loaded early gets its own."""
     own = set()
@@ -608,7 +624,39 @@ class Runner(object):
                     self.invoke(flags, stream, body)
             elif kind == SHUTDOWN:
                 self.shut_down()
+            elif kind == FORK:
+                self.fork()
             # CANCEL of a finished call, DATA that nobody waits for, kinds of a later protocol: nothing to do
+
+    def fork(self):
+        """Becomes a zygote: the host stops this process inside the fork and makes each new instance come out of it."""
+        import gc
+
+        folder = os.getcwd()
+        self.flush()
+        gc.collect()
+        if hasattr(gc, "freeze"):
+            gc.freeze()  # what the copies share is not written to by the collector
+        if os.fork():
+            leave(70)  # nobody held us there: this is no instance
+        self.channel.rest = b""
+        self.last = self.loop = None
+        try:
+            os.chdir(folder)
+        except OSError:
+            pass
+        reseed()
+        self.channel.send(HELLO, 0, 0, hello())
+        while True:
+            kind, _flags, _stream, body = self.channel.next()
+            if kind == INIT:
+                break
+            if kind == SHUTDOWN:
+                self.shut_down()
+        init = loads(body)
+        take_environment(init.get("env") or {})
+        self.function["log_stream"] = init.get("log_stream")
+        self.channel.send(READY, 0, 0)
 
     def invoke(self, flags, stream, body):
         began = monotonic()
@@ -736,12 +784,16 @@ class Runner(object):
         leave(0)
 
 
+def hello():
+    version = ".".join(str(n) for n in sys.version_info[:3])
+    return ('{"protocol":1,"runtime":"python%s"}' % version).encode("ascii")
+
+
 def main():
     open_log()
     channel = Channel()
     loaded = warm_up() if os.environ.pop("FLINT_START", "") == "generic" else None
-    version = ".".join(str(n) for n in sys.version_info[:3])
-    channel.send(HELLO, 0, 0, ('{"protocol":1,"runtime":"python%s"}' % version).encode("ascii"))
+    channel.send(HELLO, 0, 0, hello())
     runner = Runner(channel, loaded)
     runner.start()
     runner.serve()

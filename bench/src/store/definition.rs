@@ -43,6 +43,7 @@ pub(crate) fn function(number: usize) -> NewFunction {
         mode: flint_model::config::Mode::Event,
         concurrency: None,
         min_warm: 0,
+        zygote: false,
         rate_limit: None,
         downstreams: Vec::new(),
         fallback: None,

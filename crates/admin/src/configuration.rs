@@ -136,6 +136,7 @@ pub(crate) fn listed(
         flint_fallback: config.fallback.clone(),
         flint_concurrency: config.concurrency,
         flint_min_warm: Some(config.min_warm).filter(|kept| *kept > 0),
+        flint_zygote: Some(config.zygote).filter(|is| *is),
         flint_rate_limit: config.rate_limit,
         flint_downstreams: Some(config.downstreams.clone()).filter(|names| !names.is_empty()),
         layers: layers(config),

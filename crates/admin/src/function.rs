@@ -89,6 +89,7 @@ impl Admin {
             self.check_network(members.flint_network.as_deref())?;
             self.check_downstreams(members.flint_downstreams.as_deref())?;
             Self::check_concurrency(members, None)?;
+            Self::check_zygote(members, None)?;
             Self::check_web_network(members, None)?;
             return Ok(constraints::contents(members)?);
         }
@@ -114,6 +115,7 @@ impl Admin {
         self.check_network(members.flint_network.as_deref())?;
         self.check_downstreams(members.flint_downstreams.as_deref())?;
         Self::check_concurrency(members, None)?;
+        Self::check_zygote(members, None)?;
         Self::check_web_network(members, None)?;
         Ok(constraints::contents(members)?)
     }

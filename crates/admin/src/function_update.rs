@@ -88,6 +88,7 @@ impl Admin {
         self.check_network(members.flint_network.as_deref())?;
         self.check_downstreams(members.flint_downstreams.as_deref())?;
         Self::check_concurrency(&members, Some(&before.config))?;
+        Self::check_zygote(&members, Some(&before.config))?;
         Self::check_web_network(&members, Some(&before.config))?;
         if members.image_config.is_some() && !image {
             return refuse("ImageConfig is not supported for functions of PackageType Zip.");

@@ -39,6 +39,7 @@ pub(crate) fn defaults(name: &str) -> VersionConfig {
         mode: Mode::Event,
         concurrency: None,
         min_warm: 0,
+        zygote: false,
         rate_limit: None,
         downstreams: Vec::new(),
         image: None,
@@ -104,6 +105,7 @@ pub(crate) fn members(config: &mut VersionConfig, given: Configuration, tenant: 
         config.fallback = Some(fallback).filter(|file| !file.is_empty());
     }
     number(&mut config.min_warm, given.flint_min_warm);
+    config.zygote = given.flint_zygote.unwrap_or(config.zygote);
     if let Some(calls) = given.flint_rate_limit {
         config.rate_limit = u32::try_from(calls).ok().filter(|calls| *calls > 0);
     }

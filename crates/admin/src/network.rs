@@ -85,6 +85,23 @@ impl Admin {
 }
 
 impl Admin {
+    /// Refuses a zygote where nothing can be copied. What depends on the code itself is told in the function's log.
+    pub(crate) fn check_zygote(given: &Configuration, before: Option<&VersionConfig>) -> Result<()> {
+        let wanted = given.flint_zygote;
+        if !wanted.unwrap_or(before.is_some_and(|before| before.zygote)) {
+            return Ok(());
+        }
+        let kept = before
+            .and_then(|before| before.runtime.as_ref())
+            .map(RuntimeId::as_str);
+        let runtime = given.runtime.as_deref().or(kept);
+        if runtime.is_some_and(|runtime| runtime.starts_with("python")) && !is_web(given, before) {
+            return Ok(());
+        }
+        let text = "FlintZygote: only handlers of Python runtimes can be copied; set FlintZygote to false.";
+        Err(flint_api::Error::InvalidParameter(text.to_owned()).into())
+    }
+
     /// What a static site cannot have, since nothing of it runs; and what it is cannot change, as the way its code is
     /// delivered cannot.
     pub(crate) fn check_static(given: &Configuration, before: Option<&VersionConfig>) -> Result<()> {

@@ -98,6 +98,9 @@ pub struct Configuration {
     /// Flint's own: instances kept ready, whatever the demand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_min_warm: Option<i64>,
+    /// Flint's own: further instances are copies of one that has loaded the handler (Python).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_zygote: Option<bool>,
     /// Flint's own: calls per second; 0 for no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_rate_limit: Option<i64>,
@@ -268,6 +271,9 @@ pub struct FunctionConfiguration {
     /// Flint's own: instances kept ready, when that was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_min_warm: Option<u32>,
+    /// Flint's own: further instances are copies of one that has loaded the handler, when that was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flint_zygote: Option<bool>,
     /// Flint's own: calls per second, when that is limited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flint_rate_limit: Option<u32>,

@@ -36,6 +36,7 @@ mod streamed;
 mod sweep;
 pub mod warm;
 mod web;
+mod zygote;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -57,6 +58,7 @@ pub use running::Underway;
 pub use site::Site;
 pub use streamed::{Next, Streamed};
 pub use web::{Ended, Opened, Session};
+pub use zygote::ZygoteState;
 
 /// What the engine works with.
 #[derive(Debug)]

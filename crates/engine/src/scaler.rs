@@ -32,6 +32,7 @@ impl Engine {
             look = look.wrapping_add(1);
             if look.is_multiple_of(SELDOM) {
                 self.keep_ready();
+                self.look_at_zygotes();
                 self.relieve();
             }
         }
@@ -96,6 +97,9 @@ impl Engine {
     fn relieve(&self) {
         const AT_ONCE: usize = 8;
         let mut given_up = 0;
+        if short_of_memory(self.inner.config.memory_reserve) {
+            self.give_up_zygotes();
+        }
         while given_up < AT_ONCE && short_of_memory(self.inner.config.memory_reserve) && self.evict_one() {
             given_up += 1;
         }
@@ -118,6 +122,7 @@ impl Engine {
         for left in version.crowd.close() {
             self.stop_shared(left);
         }
+        version.nursery.end(true);
     }
 }
 

@@ -333,6 +333,7 @@ fn name_of(origin: Origin) -> &'static str {
     match origin {
         Origin::Warm => "warm",
         Origin::Fresh => "fresh",
+        Origin::Zygote => "zygote",
     }
 }
 

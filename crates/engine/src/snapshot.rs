@@ -27,6 +27,7 @@ use crate::habit::Habit;
 use crate::pace::Pace;
 use crate::pool::Pool;
 use crate::provisioned::{self, Provision};
+use crate::zygote::Nursery;
 
 /// A version that can be run, with its instances.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ pub(crate) struct VersionEntry {
     pub(crate) habit: Habit,
     /// Of the function, whatever its version.
     pub(crate) pace: Arc<Pace>,
+    pub(crate) nursery: Nursery,
     /// Instances to be kept ready: aliases come and go while the version stays.
     ready: AtomicUsize,
     /// Instances that are kept ready apart from the others.
@@ -76,9 +78,10 @@ impl VersionEntry {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// Why its instances never come from the warm stock; unknown before its first start.
+    /// Why its instances never come from the warm stock, or from a zygote that was asked for; unknown before its first start.
     pub(crate) fn why_fresh(&self) -> Option<&str> {
-        self.spec.get()?.class.as_ref().err().map(String::as_str)
+        let class = self.spec.get()?.class.as_ref();
+        class.err().map(String::as_str).or_else(|| self.nursery.refused())
     }
 }
 
@@ -360,6 +363,7 @@ fn carry_over(
         instances: Arc::default(),
         habit: Habit::default(),
         pace: Arc::clone(pace),
+        nursery: Nursery::default(),
         ready: AtomicUsize::new(0),
         provision: Arc::default(),
         rate,

@@ -81,11 +81,19 @@ impl Engine {
             .await
             .map_err(|error| platform(&error))?;
         self.check_mounts(&spec).await.map_err(|error| platform(&error))?;
-        let warm = class.as_ref().ok().and_then(|class| self.take_warm(class));
+        let plain = Arc::clone(&spec);
         let spec = as_counted(spec, &counted);
+        let counted = match self.copy_instance(version, &spec, counted).await {
+            Ok(grant) => return grant,
+            Err(counted) => counted,
+        };
+        let warm = class.as_ref().ok().and_then(|class| self.take_warm(class));
         let parts = &self.inner.parts;
         let stream = log_stream_name(&version.version.number.to_string());
         let launched = Instance::launch(&parts.launcher, &parts.runtime, &spec, stream, warm).await;
+        if matches!(launched, Ok(Launched::Ready(_))) {
+            self.breed(version, &plain);
+        }
         granted(launched, counted)
     }
 
@@ -95,7 +103,10 @@ impl Engine {
         for gone in dead {
             self.inner.tasks.spawn(gone.destroy());
         }
-        self.inner.parts.metrics.started(warm.is_some());
+        self.inner
+            .parts
+            .metrics
+            .started(if warm.is_some() { "warm" } else { "fresh" });
         warm
     }
 
@@ -262,7 +273,7 @@ pub(crate) fn as_counted(spec: Arc<LaunchSpec>, counted: &Counted) -> Arc<Launch
     Arc::new(spec)
 }
 
-fn granted(launched: Result<Launched, RuntimeError>, mut counted: Counted) -> Grant {
+pub(crate) fn granted(launched: Result<Launched, RuntimeError>, mut counted: Counted) -> Grant {
     match launched {
         Ok(Launched::Ready(instance)) => {
             counted.ready();

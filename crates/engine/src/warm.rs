@@ -4,7 +4,7 @@
 //! the request path and waits while requests wait for starts of their own. A class that no version uses is emptied.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,8 @@ pub(crate) struct Stock {
     config: Config,
     state: Mutex<State>,
     changed: Notify,
+    /// Memory that zygotes hold of the budget.
+    zygotes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +114,7 @@ impl Stock {
             config,
             state: Mutex::default(),
             changed: Notify::new(),
+            zygotes: AtomicU64::new(0),
         }
     }
 
@@ -165,7 +168,8 @@ impl Stock {
         if state.closed {
             return Vec::new();
         }
-        let mut spent: u64 = state.shelves.values().map(held_memory).sum();
+        let held: u64 = state.shelves.values().map(held_memory).sum();
+        let mut spent = held + self.zygotes.load(Ordering::Relaxed);
         let mut begun = Vec::new();
         while state.building < BUILDS {
             let room = self.config.memory.saturating_sub(spent);
@@ -210,7 +214,8 @@ impl Stock {
     fn surplus(&self, now: Instant) -> Vec<Warm> {
         let mut state = self.lock();
         let mut out = Vec::new();
-        let spent: u64 = state.shelves.values().map(held_memory).sum();
+        let held: u64 = state.shelves.values().map(held_memory).sum();
+        let spent = held + self.zygotes.load(Ordering::Relaxed);
         let base = self.config.base;
         let room = self.config.memory.saturating_sub(spent);
         let starved =
@@ -264,6 +269,7 @@ impl Engine {
         while !self.is_stopping() {
             let stock = &self.inner.stock;
             stock.use_only(&self.classes_in_use());
+            stock.zygotes.store(self.zygote_memory(), Ordering::Relaxed);
             for warm in stock.surplus(Instant::now()) {
                 self.inner.tasks.spawn(warm.destroy());
             }

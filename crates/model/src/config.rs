@@ -127,6 +127,9 @@ pub struct VersionConfig {
     /// Instances kept ready, whatever the demand.
     #[serde(default)]
     pub min_warm: u32,
+    /// Further instances are copies of one that has loaded the handler (Python).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub zygote: bool,
     /// Calls per second, as many at once; `None` for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<u32>,

@@ -37,6 +37,8 @@ pub enum Kind {
     Head = 10,
     /// End the process in good order.
     Shutdown = 11,
+    /// Fork: what comes out of it as a child is an instance, the process itself is stopped there (decision 017).
+    Fork = 12,
 }
 
 impl Kind {
@@ -53,6 +55,7 @@ impl Kind {
             9 => Self::Log,
             10 => Self::Head,
             11 => Self::Shutdown,
+            12 => Self::Fork,
             _ => return None,
         })
     }

@@ -104,6 +104,8 @@ pub enum Origin {
     Warm,
     /// From nothing.
     Fresh,
+    /// A copy of its version's zygote.
+    Zygote,
 }
 
 /// How an instance came to be, and what its stages took.

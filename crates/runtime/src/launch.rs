@@ -305,7 +305,7 @@ pub(crate) async fn start(
 
 /// The limits while the handler is being loaded: a whole CPU's share and no cap, as on Lambda. A small function's start would
 /// take many times longer on a busy host otherwise.
-fn at_full_speed(limits: &Limits) -> Limits {
+pub(crate) fn at_full_speed(limits: &Limits) -> Limits {
     Limits {
         cpu_millis: limits.cpu_millis.max(1_000),
         cpu_cap: false,
@@ -341,7 +341,7 @@ pub(crate) fn late_binds(spec: &LaunchSpec) -> Vec<Bind> {
 }
 
 /// What is built for a version that is started from nothing.
-fn prepare_of(config: &Config, spec: &LaunchSpec) -> PrepareSpec {
+pub(crate) fn prepare_of(config: &Config, spec: &LaunchSpec) -> PrepareSpec {
     let prepare = prepare_spec(config, spec.served.as_ref(), spec.network);
     match &spec.image {
         Some(image) => PrepareSpec {

@@ -28,6 +28,7 @@ mod stream;
 mod warm;
 mod web;
 mod wire;
+mod zygote;
 
 pub use archive::Archive;
 pub use config::Config;
@@ -40,3 +41,4 @@ pub use launch::{FunctionFacts, InitFailure, LaunchSpec, Launched, OPEN_FILES, P
 pub use shared::{Printed, Shared};
 pub use stream::{Piece, Pieces, Sink, stream};
 pub use warm::{LaunchClass, Warm};
+pub use zygote::{Bred, Seat, Zygote};

@@ -119,16 +119,16 @@ impl Launcher {
         Ok(parked)
     }
 
-    /// Makes a zygote of a sandbox whose program has done its init. The program is told to fork by a frame on `channel`, the
-    /// host's end of its channel, and is stopped there for good. On failure the sandbox is destroyed.
+    /// Makes a zygote of a sandbox whose program has done its init. The program is told to fork by `word`, written to
+    /// `channel`, the host's end of its channel, and is stopped there for good. On failure the sandbox is destroyed.
     ///
     /// # Errors
     /// [`Error::NoZygote`] with the reasons when copies of it would be worse than starts of their own.
-    pub async fn keep(&self, sandbox: Sandbox, channel: BorrowedFd<'_>) -> Result<Zygote> {
+    pub async fn keep(&self, sandbox: Sandbox, channel: BorrowedFd<'_>, word: &[u8]) -> Result<Zygote> {
         let ask = Ask::Keep {
             sandbox: sandbox.id(),
         };
-        self.link.ask(ask, &[], &[channel]).await?;
+        self.link.ask(ask, word, &[channel]).await?;
         Ok(Zygote::of(sandbox))
     }
 

@@ -54,7 +54,8 @@ pub(crate) enum Ask {
         /// The zygote whose copy it is for: it lies inside that one's sandbox.
         inside: Option<u64>,
     },
-    /// Makes a zygote of the program of a sandbox that was prepared for one. Descriptor: the host's end of its channel.
+    /// Makes a zygote of the program of a sandbox that was prepared for one. Descriptor: the host's end of its
+    /// channel; tail: what is written to it to have the program fork.
     Keep {
         sandbox: u64,
     },

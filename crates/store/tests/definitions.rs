@@ -45,6 +45,7 @@ fn config(description: &str) -> VersionConfig {
         mode: flint_model::config::Mode::Event,
         concurrency: None,
         min_warm: 0,
+        zygote: false,
         rate_limit: None,
         downstreams: Vec::new(),
         image: None,

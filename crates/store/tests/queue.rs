@@ -47,6 +47,7 @@ fn config() -> VersionConfig {
         mode: Mode::Event,
         concurrency: None,
         min_warm: 0,
+        zygote: false,
         rate_limit: None,
         downstreams: Vec::new(),
         image: None,

@@ -29,7 +29,7 @@ struct OutcomeLabel {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OriginLabel {
-    /// `warm` or `fresh`.
+    /// `warm`, `fresh` or `zygote`.
     origin: &'static str,
 }
 
@@ -66,6 +66,10 @@ pub struct Metrics {
     start_stages: Family<StageLabel, Histogram, fn() -> Histogram>,
     /// Sandboxes and generic runtimes kept ready.
     pub warm: Gauge,
+    /// Zygotes that are kept.
+    pub zygotes: Gauge,
+    /// Versions that asked for a zygote and cannot have one.
+    pub zygotes_refused: Counter,
     /// Events of the durable queue.
     pub events: EventMetrics,
     /// Triggers.
@@ -105,6 +109,13 @@ impl Default for Metrics {
             "start_stage_seconds",
             "Time of calls that started an instance, by stage",
             start_stages.clone(),
+        );
+        let (zygotes, zygotes_refused) = (Gauge::default(), Counter::default());
+        registry.register("zygotes", "Zygotes that are kept", zygotes.clone());
+        registry.register(
+            "zygotes_refused",
+            "Versions that asked for a zygote and cannot have one",
+            zygotes_refused.clone(),
         );
         registry.register("warm", "Sandboxes and generic runtimes kept ready", warm.clone());
         registry.register("invocations", "Invocations by outcome", invocations.clone());
@@ -147,6 +158,8 @@ impl Default for Metrics {
             starts,
             start_stages,
             warm,
+            zygotes,
+            zygotes_refused,
             events,
             triggers,
             http,
@@ -196,9 +209,8 @@ impl Metrics {
         self.http.forget(tenant, function);
     }
 
-    /// An instance is started, from the warm stock or from nothing.
-    pub fn started(&self, warm: bool) {
-        let origin = if warm { "warm" } else { "fresh" };
+    /// An instance is started from the warm stock (`warm`), from nothing (`fresh`), or as a copy of its version's zygote.
+    pub fn started(&self, origin: &'static str) {
         self.starts.get_or_create_owned(&OriginLabel { origin }).inc();
     }
 

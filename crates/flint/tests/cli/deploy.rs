@@ -96,7 +96,7 @@ fn a_bad_flint_yaml_is_refused_with_all_its_problems() {
         "error[FLT-5004]: {}/flint.yaml cannot be deployed:\n\
          \x20 - line 2: memory: \"5\" is no size from 128 to 10240 MB\n\
          \x20 - line 3: handlr: no such member; there are name, image, runtime, handler, description, memory, timeout, environment, \
-         network, mode, fallback, concurrency, rate_limit, downstreams, min_warm, layers, mounts, triggers, events, alias, url, build, package\n\
+         network, mode, fallback, concurrency, rate_limit, downstreams, min_warm, zygote, layers, mounts, triggers, events, alias, url, build, package\n\
          \x20 - line 4: environment: write the value in quotes: PORT\n\
          \x20 - line 6: timeout: \"soon\" is no time from 1 to 900 seconds\n\
          hint: docs/reference/cli.md tells what flint.yaml may hold\n",

@@ -30,6 +30,7 @@ mod streaming;
 mod timers;
 mod warm;
 mod web;
+mod zygote;
 
 use flint_testkit::Server;
 

@@ -37,7 +37,7 @@ fn stocked(server: &Server, count: f64) {
 }
 
 /// Everything in the function logs that are kept.
-fn kept_logs(server: &Server) -> String {
+pub(crate) fn kept_logs(server: &Server) -> String {
     let answer = || {
         let folder = server.data_dir().join("logs");
         let files = walkdir(&folder);

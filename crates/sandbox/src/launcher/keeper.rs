@@ -34,10 +34,10 @@ pub(super) struct Charge {
     pub(super) group: PathBuf,
     /// The host's end of the program's channel (its descriptor 3).
     pub(super) channel: OwnedFd,
+    /// What is written to it to have the program fork.
+    pub(super) word: Vec<u8>,
 }
 
-/// The frame that has the program fork: kind 12 of the protocol (decision 004), without a body.
-const FORK_FRAME: [u8; 12] = [0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0];
 /// Hooks before the fork may take so many seconds.
 const HOOKS: u32 = 20;
 /// One copy may take so many: it is work of the kernel only.
@@ -114,7 +114,7 @@ impl Kept {
         while !matches!(trace::wait(pid)?, Stop::Event(_)) {
             trace::go_on(pid, 0)?;
         }
-        rustix::io::write(&channel, &FORK_FRAME)?;
+        rustix::io::write(&channel, &charge.word)?;
         to_fork(pid)?;
         let others = inspect::others(&charge.group, [pid, charge.init])?;
         let reasons = inspect::reasons(pid, &others)?;

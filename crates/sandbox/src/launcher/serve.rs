@@ -170,7 +170,7 @@ impl Server {
                     };
                     self.prepare(req, &plan)
                 }),
-            Ask::Keep { sandbox } => self.keep(req, sandbox, fds),
+            Ask::Keep { sandbox } => self.keep(req, sandbox, tail, fds),
             Ask::Fork {
                 zygote,
                 sandbox,

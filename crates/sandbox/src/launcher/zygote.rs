@@ -18,7 +18,7 @@ use crate::wire::{self, Done, KeeperWord, Notice, Order, Use};
 
 impl Server {
     /// Stops the program of a sandbox at its fork, for good.
-    pub(super) fn keep(&mut self, req: u64, id: u64, fds: &[OwnedFd]) -> Result<()> {
+    pub(super) fn keep(&mut self, req: u64, id: u64, word: &[u8], fds: &[OwnedFd]) -> Result<()> {
         let it = instance(&mut self.live, id)?;
         let refused = |reason: &str| Error::State {
             id,
@@ -50,6 +50,7 @@ impl Server {
             init: it.pid,
             group,
             channel,
+            word: word.to_vec(),
         };
         let (socket, pid) = keeper::start(&charge)?;
         epoll::add(

@@ -11,7 +11,7 @@ use crate::scene::{Output, SOON, Scene, class, limits};
 /// A program that forks when it is told to by a frame, and runs the rest of its script in each copy.
 fn program(init: &str, copy: &str) -> ExecSpec {
     let script = format!(
-        "import os, sys\n{init}\nos.write(3, b'+')\nos.read(3, 12)\nif os.fork():\n    os._exit(9)\n{copy}\nsys.stdout.flush()\n"
+        "import os, sys\n{init}\nos.write(3, b'+')\nos.read(3, 4)\nif os.fork():\n    os._exit(9)\n{copy}\nsys.stdout.flush()\n"
     );
     crate::scene::exec(&["/usr/bin/python3", "-c", &script])
 }
@@ -36,7 +36,11 @@ async fn ready(scene: &Scene, exec: ExecSpec) -> (Sandbox, UnixStream, Output) {
 
 async fn zygote(scene: &Scene, init: &str, copy: &str) -> Zygote {
     let (sandbox, channel, _output) = ready(scene, program(init, copy)).await;
-    scene.launcher.keep(sandbox, channel.as_fd()).await.unwrap()
+    scene
+        .launcher
+        .keep(sandbox, channel.as_fd(), b"fork")
+        .await
+        .unwrap()
 }
 
 async fn copy(scene: &Scene, zygote: &Zygote) -> (Sandbox, UnixStream, Output) {

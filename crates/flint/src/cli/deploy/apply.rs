@@ -124,6 +124,7 @@ fn members(project: &Project) -> Configuration {
         flint_fallback: project.fallback.clone(),
         flint_concurrency: project.concurrency,
         flint_min_warm: project.min_warm,
+        flint_zygote: project.zygote,
         flint_rate_limit: project.rate_limit,
         flint_downstreams: project.downstreams.clone(),
         // An empty text takes it away.

@@ -112,7 +112,7 @@ fn wanted_letter(project: &Project) -> Option<String> {
 type Was = fn(&FunctionConfiguration) -> Option<String>;
 
 /// What scales it: the name, what it was, what it is to be.
-fn numbers(project: &Project) -> [(&'static str, Was, Option<String>); 4] {
+fn numbers(project: &Project) -> [(&'static str, Was, Option<String>); 5] {
     let number = |number: Option<i64>| number.map(|number| number.to_string());
     [
         (
@@ -134,6 +134,11 @@ fn numbers(project: &Project) -> [(&'static str, Was, Option<String>); 4] {
             "min_warm",
             |is| Some(is.flint_min_warm.unwrap_or(0).to_string()),
             number(project.min_warm),
+        ),
+        (
+            "zygote",
+            |is| Some(is.flint_zygote.unwrap_or(false).to_string()),
+            project.zygote.map(|is| is.to_string()),
         ),
     ]
 }

@@ -37,6 +37,8 @@ pub(crate) struct Project {
     pub(crate) concurrency: Option<i64>,
     /// Instances kept ready.
     pub(crate) min_warm: Option<i64>,
+    /// Further instances are copies of one that has loaded the handler.
+    pub(crate) zygote: Option<bool>,
     /// Calls per second.
     pub(crate) rate_limit: Option<i64>,
     /// Systems that it works on.
@@ -99,6 +101,10 @@ pub(crate) const MEMBERS: &[(&str, &str)] = &[
         "systems that it works on, each with a cap that the operator sets, as db1 or [db1, core]",
     ),
     ("min_warm", "instances kept ready whatever the demand (0)"),
+    (
+        "zygote",
+        "true: further instances are copies of one that has loaded the handler; Python (false)",
+    ),
     (
         "layers",
         "list of layer versions as NAME:VERSION, shown at /opt; a later one wins",
@@ -209,6 +215,7 @@ impl Project {
             "rate_limit" => self.rate_limit = Some(rate(&scalar(value)?)?),
             "downstreams" => self.downstreams = Some(names(value)?),
             "min_warm" => self.min_warm = Some(count(&scalar(value)?)?),
+            "zygote" => self.zygote = Some(truth(&scalar(value)?)?),
             "layers" => self.layers = Some(super::resource::layers(value)?),
             "mounts" => self.mounts = Some(super::resource::mounts(value)?),
             "events" => self.events = Some(super::events::read(value)?),
@@ -307,6 +314,11 @@ fn names(value: &Value) -> std::result::Result<Vec<String>, String> {
         Value::Array(all) => all.iter().map(text).collect(),
         one => text(one).map(|name| vec![name]),
     }
+}
+
+/// Yes or no.
+fn truth(text: &str) -> std::result::Result<bool, String> {
+    text.parse().map_err(|_| format!("{text:?} is not true or false"))
 }
 
 /// A number of calls or instances.
