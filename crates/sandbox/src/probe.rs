@@ -19,6 +19,7 @@ mod namespaces;
 mod network;
 mod privileges;
 mod processes;
+mod siblings;
 pub mod suite;
 
 use attempt::Outcome;
@@ -125,12 +126,35 @@ pub fn probe_main() -> ExitCode {
     let Some(targets) = targets else {
         return ExitCode::FAILURE;
     };
-    let names: Vec<String> = arguments.collect();
-    for probe in GROUPS.iter().flat_map(|(_, probes)| probes.iter()) {
+    let mut names: Vec<String> = arguments.collect();
+    if names.first().is_some_and(|name| name == siblings::ZYGOTE) {
+        names = siblings::wait_to_be_copied().into_iter().collect();
+    }
+    if names.first().is_some_and(|name| name == siblings::VICTIM) {
+        let said = siblings::be_victim(|| {
+            let mut out = std::io::stdout();
+            drop(
+                out.write_all(siblings::READY.as_bytes())
+                    .and_then(|()| out.flush()),
+            );
+        });
+        return if said.is_ok() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
+    let paired = names.first().is_some_and(|name| name == siblings::PAIR);
+    let all = GROUPS.iter().flat_map(|(_, probes)| probes.iter());
+    for probe in all.chain(siblings::PROBES) {
         if !names.iter().any(|name| name == probe.name) {
             continue;
         }
-        let line = run(probe, &targets);
+        let line = if paired {
+            siblings::pair(probe, &targets)
+        } else {
+            run(probe, &targets)
+        };
         let Ok(mut text) = serde_json::to_string(&line) else {
             return ExitCode::FAILURE;
         };

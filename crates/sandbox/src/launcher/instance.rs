@@ -184,6 +184,12 @@ impl Instance {
 
     /// Kills init, and with it, by the kernel, everything in its pid namespace.
     pub(super) fn kill(&self) {
+        // Init's end waits until every process in its namespace is reaped, and the zygote is its keeper's to reap.
+        if let Some(keeper) = &self.keeper
+            && let Some(pid) = rustix::process::Pid::from_raw(keeper.pid)
+        {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
         self.thaw();
     }

@@ -14,8 +14,10 @@ use crate::error::{Error, Result};
 use crate::spec::{Bind, ClaimSpec, ExecSpec, Limits, Network, PrepareSpec, Root};
 use crate::{Launcher, Parked, Sandbox, Stdio};
 
+mod copies;
 mod stage;
 
+use copies::Copies;
 use stage::Stage;
 
 /// How the suite is run.
@@ -38,6 +40,8 @@ pub enum Way {
     Fresh,
     /// Started in a parked sandbox, before code, limits and network came: a generic runtime.
     Warm,
+    /// Copied from a zygote into a sandbox of its own. Then there are also probes between two copies.
+    Copied,
 }
 
 /// What became of one probe.
@@ -89,6 +93,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub async fn run(launcher: &Launcher, config: SuiteConfig) -> Result<Vec<ProbeResult>> {
     let stage = Stage::set(&config)?;
     let mut results = Vec::new();
+    if config.way == Way::Copied {
+        let (class, targets) = (class(config.network), targets(&stage)?);
+        let copies = Copies::of(launcher, class, &stage, targets).await?;
+        for (group, probes) in GROUPS {
+            for probe in *probes {
+                let control = stage.control(probe).await;
+                let inside = copies.line(probe).await?;
+                results.push(judge(launcher, group, probe, &control, &inside));
+            }
+        }
+        results.extend(copies.between(&config).await?);
+        return Ok(results);
+    }
     for (group, probes) in GROUPS {
         for probe in *probes {
             let control = stage.control(probe).await;
@@ -132,21 +149,29 @@ fn judge(launcher: &Launcher, group: &str, probe: &Probe, control: &Line, inside
     }
 }
 
-async fn inside(launcher: &Launcher, config: &SuiteConfig, stage: &Stage, probe: &Probe) -> Result<Line> {
-    let class = PrepareSpec {
+fn class(network: Network) -> PrepareSpec {
+    PrepareSpec {
         root: Root::HostUsr,
-        network: config.network,
+        network,
         runtime_api: false,
         binds: vec![],
-    };
-    let parked = launcher.prepare(class).await?;
+    }
+}
+
+/// The targets as they are named inside.
+fn targets(stage: &Stage) -> Result<String> {
     let targets = Targets {
         inside: true,
         code: "/var/task".to_owned(),
         scratch: "/tmp".to_owned(),
         ..stage.targets.clone()
     };
-    let targets = serde_json::to_string(&targets).map_err(Error::socket)?;
+    serde_json::to_string(&targets).map_err(Error::socket)
+}
+
+async fn inside(launcher: &Launcher, config: &SuiteConfig, stage: &Stage, probe: &Probe) -> Result<Line> {
+    let parked = launcher.prepare(class(config.network)).await?;
+    let targets = targets(stage)?;
     let call = [
         "/var/task/probe".to_owned(),
         super::PROBE_VERB.to_owned(),
@@ -159,7 +184,7 @@ async fn inside(launcher: &Launcher, config: &SuiteConfig, stage: &Stage, probe:
     }];
     let (reader, writer) = std::io::pipe().map_err(|error| Error::build("make a pipe", error))?;
     let sandbox = match config.way {
-        Way::Fresh => fresh(launcher, parked, binds, call.to_vec(), writer.into()).await?,
+        Way::Fresh | Way::Copied => fresh(launcher, parked, binds, call.to_vec(), writer.into()).await?,
         Way::Warm => warm(launcher, parked, binds, call.to_vec(), writer.into()).await?,
     };
     let exit = tokio::time::timeout(PATIENCE, sandbox.exited()).await;

@@ -24,7 +24,23 @@ async fn no_probe_opens_a_parked_sandbox_that_was_claimed() {
     no_probe_opens(Way::Warm).await;
 }
 
-async fn no_probe_opens(way: Way) {
+/// A copy of a zygote has them, and between it and the other copies there are the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_probe_opens_a_copy_of_a_zygote_nor_the_way_to_another() {
+    let results = no_probe_opens(Way::Copied).await;
+    let siblings: Vec<_> = results
+        .iter()
+        .filter(|result| result.group == "siblings")
+        .collect();
+    assert_eq!(siblings.len(), 16);
+    let not_held: Vec<_> = siblings
+        .iter()
+        .filter(|result| result.verdict != Verdict::Held)
+        .collect();
+    assert!(not_held.is_empty(), "{not_held:#?}");
+}
+
+async fn no_probe_opens(way: Way) -> Vec<ProbeResult> {
     let scene = Scene::new();
     let config = SuiteConfig {
         executable: TOOL.into(),
@@ -45,6 +61,7 @@ async fn no_probe_opens(way: Way) {
         count(Verdict::Held),
         count(Verdict::NotShown)
     );
+    results
 }
 
 /// The suite is not blind: where a wall is left out on purpose, it says so, and the fence behind it still holds.
