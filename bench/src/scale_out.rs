@@ -68,8 +68,6 @@ fn one_by_one(args: &Args, binaries: &Binaries, imports: &str, zygote: bool) -> 
             if zygote {
                 wait_for(&server, "flint_zygotes", 1.0)?;
             }
-            // What is prepared for the next start is, after a moment.
-            std::thread::sleep(Duration::from_millis(60));
             let begun = Instant::now();
             let answer = lambda.request("POST", "/2015-03-31/functions/busy/invocations", &[], b"0")?;
             if answer.status != 200 {

@@ -116,14 +116,7 @@ pub(crate) fn members(config: &mut VersionConfig, given: Configuration, tenant: 
         config.downstreams = names;
     }
     if let Some(image) = given.image_config {
-        let filled = |list: Option<Vec<String>>| list.filter(|list| !list.is_empty());
-        let image = ImageConfig {
-            entry_point: filled(image.entry_point),
-            command: filled(image.command),
-            working_directory: image.working_directory.filter(|folder| !folder.is_empty()),
-        };
-        // An empty one gives the image its own settings back.
-        config.image = Some(image).filter(|image| *image != ImageConfig::default());
+        config.image = image_settings(image);
     }
     if let Some(letter) = given.dead_letter_config {
         config.dead_letter = letter.target_arn.filter(|arn| !arn.is_empty());
@@ -143,6 +136,17 @@ pub(crate) fn members(config: &mut VersionConfig, given: Configuration, tenant: 
         beside.mounts.and_then(|mounts| serde_json::to_value(mounts).ok()),
     );
     keep(config, "KMSKeyArn", given.kms_key_arn.map(Value::String));
+}
+
+/// What replaces an image's own settings. An empty one gives the image its own back.
+fn image_settings(image: flint_api::settings::ImageConfig) -> Option<ImageConfig> {
+    let filled = |list: Option<Vec<String>>| list.filter(|list| !list.is_empty());
+    let image = ImageConfig {
+        entry_point: filled(image.entry_point),
+        command: filled(image.command),
+        working_directory: image.working_directory.filter(|folder| !folder.is_empty()),
+    };
+    Some(image).filter(|image| *image != ImageConfig::default())
 }
 
 fn replace(place: &mut String, given: Option<String>) {

@@ -215,7 +215,7 @@ impl Project {
             "rate_limit" => self.rate_limit = Some(rate(&scalar(value)?)?),
             "downstreams" => self.downstreams = Some(names(value)?),
             "min_warm" => self.min_warm = Some(count(&scalar(value)?)?),
-            "zygote" => self.zygote = Some(truth(&scalar(value)?)?),
+            "zygote" => self.zygote = Some(truth(value)?),
             "layers" => self.layers = Some(super::resource::layers(value)?),
             "mounts" => self.mounts = Some(super::resource::mounts(value)?),
             "events" => self.events = Some(super::events::read(value)?),
@@ -317,8 +317,10 @@ fn names(value: &Value) -> std::result::Result<Vec<String>, String> {
 }
 
 /// Yes or no.
-fn truth(text: &str) -> std::result::Result<bool, String> {
-    text.parse().map_err(|_| format!("{text:?} is not true or false"))
+fn truth(value: &Value) -> std::result::Result<bool, String> {
+    value
+        .as_bool()
+        .ok_or_else(|| "write true or false, without quotes".to_owned())
 }
 
 /// A number of calls or instances.
