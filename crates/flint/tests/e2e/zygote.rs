@@ -214,3 +214,47 @@ fn an_update_under_way_fails_no_call_and_ends_the_old_zygote() {
         assert!(Instant::now() < until, "the new version has no zygote");
     }
 }
+
+#[test]
+fn a_killed_server_leaves_neither_zygote_nor_copies() {
+    let mut server = server(&[]);
+    drop(with_zygote(&server));
+    let called = server.lambda().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| called.invoke("f", &json!({ "hold": 30.0 })));
+        }
+        wait(&server, "flint_running", 3.0);
+        let family = flint_testkit::descendants(server.pid());
+        assert!(
+            family.len() > 8,
+            "launcher, keeper, inits, zygote, copies: {family:?}"
+        );
+        server.kill().unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        while family.iter().any(|pid| crate::kills::is_running(*pid)) {
+            assert!(Instant::now() < until, "something is left");
+        }
+    });
+    server.restart().unwrap();
+    let again = server.lambda().unwrap().invoke("f", &json!({})).unwrap();
+    assert_eq!(again.json()["calls"], json!(1));
+}
+
+#[test]
+fn other_languages_cannot_ask_for_it() {
+    let server = server(&[]);
+    let code = [("index.js", "exports.handler = async () => 1")];
+    let more = json!({ "FlintZygote": true });
+    let lambda = server.lambda().unwrap();
+    let refused = lambda
+        .try_create("n", "nodejs20.x", "index.handler", &code, &more)
+        .unwrap();
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused
+            .error_message()
+            .contains("FlintZygote: only handlers of Python"),
+        "{refused:?}"
+    );
+}

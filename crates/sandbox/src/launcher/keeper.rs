@@ -218,6 +218,8 @@ impl Kept {
         self.settle(child, first + namespaces as u64, fds.len() - namespaces)?;
         let inner = inspect::is_tame(child)?.map_err(io::Error::other)?;
         // The two in between go first, so that the child is its init's from its first step on.
+        trace::kill(forking);
+        trace::kill(entering);
         made.end(forking);
         made.end(entering);
         self.rest()?;

@@ -99,10 +99,15 @@ pub(crate) fn wait(pid: i32) -> io::Result<Stop> {
     })
 }
 
-/// Kills it and waits until it is gone.
-pub(crate) fn end(pid: i32) {
+/// Kills it.
+pub(crate) fn kill(pid: i32) {
     // SAFETY: integer arguments; the pid is that of a process we trace, which cannot be reused before it is waited for.
     unsafe { libc::kill(pid, libc::SIGKILL) };
+}
+
+/// Kills it and waits until it is gone.
+pub(crate) fn end(pid: i32) {
+    kill(pid);
     while matches!(wait(pid), Ok(stop) if stop != Stop::Gone) {}
 }
 

@@ -160,7 +160,7 @@ mod tests {
     fn the_jumps_of_the_code_lead_where_they_should() {
         // js, after 8 bytes, to the trap; jmp, after 44, to the start.
         assert_eq!(8 + usize::from(CODE[7]), CODE.len() - 1);
-        assert_eq!(44 - 256 + i32::from(CODE[43]) + 0, 0);
+        assert_eq!(44 + i32::from(CODE[43].cast_signed()), 0);
         assert_eq!(CODE[CODE.len() - 1], 0xcc);
     }
 
