@@ -116,7 +116,7 @@ impl Zygote {
         let Link::Framed(channel) = parts.link else {
             return Ok(Bred::Refused(vec!["it speaks another protocol".to_owned()]));
         };
-        let (socket, _) = channel.into_parts();
+        let (socket, _) = channel.into_parts()?;
         let mut word = BytesMut::new();
         frame::put(&mut word, Kind::Fork, 0, 0, &[]);
         match launcher.keep(parts.sandbox, socket.as_fd(), &word).await {
