@@ -175,7 +175,7 @@ mod tests {
             .function("t", "f")
             .invoked(true, Duration::ZERO, Some(Duration::ZERO));
         metrics.function("t", "f").throttled();
-        metrics.started(true);
+        metrics.started("warm");
         metrics.start_took(&[("stage", Duration::ZERO)]);
         metrics.events.received("t", "f", "invoke");
         metrics.events.begins("t", "f", 0);

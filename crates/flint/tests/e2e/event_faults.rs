@@ -126,23 +126,33 @@ fn a_server_that_joins_runs_nothing_that_is_under_way() {
     let collector = Collector::start().unwrap();
     let shared = tempfile::tempdir().unwrap();
     let dir = format!("store.dir={}", shared.path().display());
-    let flags = ["--set", &dir, "--set", "queue.lease_ms=1500"];
+    let flags = ["--set", &dir, "--set", "queue.lease_ms=4000"];
     let (first, _one) = quick(&collector, &flags);
     let lambda = first.lambda().unwrap();
     slow_functions(&lambda, &collector);
-    let send = |n: usize, of: usize| {
-        let name = format!("f{}", n % of);
+    let send = |n: usize, function: usize| {
+        let name = format!("f{function}");
         assert_eq!(lambda.send(&name, &json!({ "n": n })).unwrap().status, 202);
     };
-    (0..60).for_each(|n| send(n, FUNCTIONS / 2));
+    let half = FUNCTIONS / 2;
+    (0..60).for_each(|n| send(n, n % half));
     until("some are under way", || collector.taken().len() > 20);
     let (second, _two) = quick(&collector, &flags);
     let mut sent = 60;
-    // No more than a few seconds of work ahead of them.
+    let mut next = Instant::now();
     until("the other one works too", || {
-        if sent < collector.taken().len() + 100 {
-            send(sent, FUNCTIONS);
+        // No more than a few seconds of work ahead of the one half, and now and then something for the other, whose shards are
+        // free to go in between.
+        if sent < collector.taken().len() + 60 {
+            send(sent, sent % half);
             sent += 1;
+        }
+        if Instant::now() >= next {
+            next += Duration::from_millis(900);
+            for function in half..FUNCTIONS {
+                send(sent, function);
+                sent += 1;
+            }
         }
         settled(&second) > 3.0
     });
