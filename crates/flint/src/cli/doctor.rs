@@ -4,7 +4,7 @@
 
 use flint_model::Code;
 use flint_sandbox::probe::suite::{self, ProbeResult, SuiteConfig, Verdict};
-use flint_sandbox::spec::Network;
+use flint_sandbox::spec::{Network, Root};
 use flint_sandbox::{HostReport, Launcher, LauncherConfig, launcher};
 use serde::Serialize;
 
@@ -46,6 +46,7 @@ pub(crate) fn run(args: &Args, terminal: Terminal) -> Result<Exit> {
         let config = SuiteConfig {
             executable,
             folder: folder.path().to_owned(),
+            root: Root::HostUsr,
             network: Network::None,
             way: suite::Way::Fresh,
         };

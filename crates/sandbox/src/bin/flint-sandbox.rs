@@ -78,6 +78,7 @@ fn suite(folder: Option<String>) -> Result<(), Box<dyn std::error::Error>> {
         let config = probe::suite::SuiteConfig {
             executable,
             folder,
+            root: Root::HostUsr,
             network: Network::None,
             way: probe::suite::Way::Fresh,
         };

@@ -15,6 +15,7 @@ use crate::spec::{Bind, ClaimSpec, ExecSpec, Limits, Network, PrepareSpec, Root}
 use crate::{Launcher, Parked, Sandbox, Stdio};
 
 mod copies;
+mod neighbours;
 mod stage;
 
 use copies::Copies;
@@ -27,6 +28,8 @@ pub struct SuiteConfig {
     pub executable: PathBuf,
     /// A folder of ours for targets; it is left empty.
     pub folder: PathBuf,
+    /// The root to test: the host's, or that of an image.
+    pub root: Root,
     /// The network class to test.
     pub network: Network,
     /// How the program comes into the sandbox.
@@ -40,8 +43,10 @@ pub enum Way {
     Fresh,
     /// Started in a parked sandbox, before code, limits and network came: a generic runtime.
     Warm,
-    /// Copied from a zygote into a sandbox of its own. Then there are also probes between two copies.
+    /// Copied from a zygote into a sandbox of its own. The probes between sandboxes are those between two copies.
     Copied,
+    /// Started with sockets handed out of its network, as for a web function.
+    Web,
 }
 
 /// What became of one probe.
@@ -94,7 +99,7 @@ pub async fn run(launcher: &Launcher, config: SuiteConfig) -> Result<Vec<ProbeRe
     let stage = Stage::set(&config)?;
     let mut results = Vec::new();
     if config.way == Way::Copied {
-        let (class, targets) = (class(config.network), targets(&stage)?);
+        let (class, targets) = (class(&config), targets(&stage)?);
         let copies = Copies::of(launcher, class, &stage, targets).await?;
         for (group, probes) in GROUPS {
             for probe in *probes {
@@ -112,6 +117,9 @@ pub async fn run(launcher: &Launcher, config: SuiteConfig) -> Result<Vec<ProbeRe
             let inside = inside(launcher, &config, &stage, probe).await?;
             results.push(judge(launcher, group, probe, &control, &inside));
         }
+    }
+    if config.network != Network::Host {
+        results.extend(neighbours::between(launcher, &config, &stage).await?);
     }
     Ok(results)
 }
@@ -149,10 +157,10 @@ fn judge(launcher: &Launcher, group: &str, probe: &Probe, control: &Line, inside
     }
 }
 
-fn class(network: Network) -> PrepareSpec {
+fn class(config: &SuiteConfig) -> PrepareSpec {
     PrepareSpec {
-        root: Root::HostUsr,
-        network,
+        root: config.root.clone(),
+        network: config.network,
         runtime_api: false,
         binds: vec![],
     }
@@ -170,7 +178,7 @@ fn targets(stage: &Stage) -> Result<String> {
 }
 
 async fn inside(launcher: &Launcher, config: &SuiteConfig, stage: &Stage, probe: &Probe) -> Result<Line> {
-    let parked = launcher.prepare(class(config.network)).await?;
+    let parked = launcher.prepare(class(config)).await?;
     let targets = targets(stage)?;
     let call = [
         "/var/task/probe".to_owned(),
@@ -178,17 +186,21 @@ async fn inside(launcher: &Launcher, config: &SuiteConfig, stage: &Stage, probe:
         targets,
         probe.name.to_owned(),
     ];
-    let binds = vec![Bind {
-        source: stage.code.clone(),
-        target: PathBuf::from("/var/task"),
-    }];
+    let binds = neighbours::task(stage);
     let (reader, writer) = std::io::pipe().map_err(|error| Error::build("make a pipe", error))?;
     let sandbox = match config.way {
         Way::Fresh | Way::Copied => fresh(launcher, parked, binds, call.to_vec(), writer.into()).await?,
         Way::Warm => warm(launcher, parked, binds, call.to_vec(), writer.into()).await?,
+        Way::Web => fresh(launcher, parked, binds, call.to_vec(), writer.into()).await?,
+    };
+    let sockets = match config.way {
+        // A probe that has ended already has nothing to hand out.
+        Way::Web => sandbox.sockets(2).await.ok(),
+        _ => None,
     };
     let exit = tokio::time::timeout(PATIENCE, sandbox.exited()).await;
     sandbox.destroy().await?;
+    drop(sockets);
     let text = read_all(reader).await;
     Ok(stage::line(probe, &text, || {
         format!("ended without a word: {exit:?}")

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use flint_sandbox::probe::suite::{self, ProbeResult, SuiteConfig, Verdict, Way};
-use flint_sandbox::spec::Network;
+use flint_sandbox::spec::{Network, Root};
 
 use crate::scene::Scene;
 
@@ -15,36 +15,74 @@ const ORDINARY: u32 = 12_345;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_probe_opens_a_sandbox_made_by_root() {
-    no_probe_opens(Way::Fresh).await;
+    all_are_held_between(&no_probe_opens(Way::Fresh, Root::HostUsr).await, "neighbours");
 }
 
 /// A process that was there before its sandbox was claimed has the same walls around it.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_probe_opens_a_parked_sandbox_that_was_claimed() {
-    no_probe_opens(Way::Warm).await;
+    all_are_held_between(&no_probe_opens(Way::Warm, Root::HostUsr).await, "neighbours");
+}
+
+/// Sockets that were made inside and are held by the server open no way back.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_probe_opens_the_sandbox_of_a_web_function() {
+    all_are_held_between(&no_probe_opens(Way::Web, Root::HostUsr).await, "neighbours");
+}
+
+/// An image brings a root of its own, with the programs that its author likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_probe_opens_the_sandbox_of_an_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Root::Folder(image(folder.path()));
+    all_are_held_between(&no_probe_opens(Way::Fresh, root).await, "neighbours");
+}
+
+/// The least root that the probes run in: a shell and what they are linked with.
+fn image(folder: &Path) -> std::path::PathBuf {
+    let root = folder.join("root");
+    let linked = Command::new("ldd")
+        .args([TOOL, "/bin/sh", "/bin/true"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(linked.stdout).unwrap();
+    let libraries = text.split_whitespace().filter(|word| word.starts_with('/'));
+    let libraries = libraries.map(|word| word.trim_end_matches(':'));
+    for file in libraries
+        .chain(["/bin/sh", "/bin/true"])
+        .filter(|file| *file != TOOL)
+    {
+        let target = root.join(file.trim_start_matches('/'));
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(file, target).unwrap();
+    }
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    root
 }
 
 /// A copy of a zygote has them, and between it and the other copies there are the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_probe_opens_a_copy_of_a_zygote_nor_the_way_to_another() {
-    let results = no_probe_opens(Way::Copied).await;
-    let siblings: Vec<_> = results
-        .iter()
-        .filter(|result| result.group == "siblings")
-        .collect();
-    assert_eq!(siblings.len(), 16);
-    let not_held: Vec<_> = siblings
+    all_are_held_between(&no_probe_opens(Way::Copied, Root::HostUsr).await, "siblings");
+}
+
+/// What one tried on the other, all of it shown.
+fn all_are_held_between(results: &[ProbeResult], group: &str) {
+    let between: Vec<_> = results.iter().filter(|result| result.group == group).collect();
+    assert_eq!(between.len(), 16);
+    let not_held: Vec<_> = between
         .iter()
         .filter(|result| result.verdict != Verdict::Held)
         .collect();
     assert!(not_held.is_empty(), "{not_held:#?}");
 }
 
-async fn no_probe_opens(way: Way) -> Vec<ProbeResult> {
+async fn no_probe_opens(way: Way, root: Root) -> Vec<ProbeResult> {
     let scene = Scene::new();
     let config = SuiteConfig {
         executable: TOOL.into(),
         folder: scene.folder().to_owned(),
+        root,
         network: Network::None,
         way,
     };
@@ -71,6 +109,7 @@ async fn the_suite_finds_what_the_hosts_network_opens() {
     let config = SuiteConfig {
         executable: TOOL.into(),
         folder: scene.folder().to_owned(),
+        root: Root::HostUsr,
         network: Network::Host,
         way: Way::Fresh,
     };

@@ -6,10 +6,10 @@
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 
+use super::neighbours::{self, Pair};
 use super::stage::{self, Stage};
-use super::{LIMITS, PATIENCE, ProbeResult, SuiteConfig, fresh, judge, read_all};
+use super::{LIMITS, PATIENCE, ProbeResult, SuiteConfig, class, judge, read_all};
 use crate::error::{Error, Result};
 use crate::probe::{Line, PROBE_VERB, Probe, siblings};
 use crate::spec::{Bind, ClaimSpec, ExecSpec, PrepareSpec};
@@ -40,10 +40,7 @@ impl<'a> Copies<'a> {
         stage: &Stage,
         targets: String,
     ) -> Result<Self> {
-        let binds = vec![Bind {
-            source: stage.code.clone(),
-            target: PathBuf::from("/var/task"),
-        }];
+        let binds = neighbours::task(stage);
         let failed = |error: std::io::Error| Error::build("start the zygote of the probes", error);
         let parked = launcher.prepare_zygote(class.clone()).await?;
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
@@ -113,32 +110,20 @@ impl<'a> Copies<'a> {
         });
         let (victim, heard) = read.await.map_err(|_| Error::LauncherGone)?;
         heard.map_err(|error| Error::build("set up a victim", error))?;
+        let pair = Pair {
+            launcher: self.launcher,
+            class: class(config),
+            binds: self.binds.clone(),
+            targets: self.targets.clone(),
+        };
         let mut results = Vec::new();
         for probe in siblings::PROBES {
-            let control = self.control(config, probe).await?;
+            let control = pair.together(probe).await?;
             let inside = self.line(probe).await?;
             results.push(judge(self.launcher, "siblings", probe, &control, &inside));
         }
         victim.sandbox.destroy().await?;
         Ok(results)
-    }
-
-    /// Victim and attacker in one sandbox.
-    async fn control(&self, config: &SuiteConfig, probe: &Probe) -> Result<Line> {
-        let class = PrepareSpec {
-            network: config.network,
-            ..self.class.clone()
-        };
-        let parked = self.launcher.prepare(class).await?;
-        let argv = call(&self.targets, &[siblings::PAIR, probe.name]).argv;
-        let (reader, writer) = std::io::pipe().map_err(|error| Error::build("make a pipe", error))?;
-        let sandbox = fresh(self.launcher, parked, self.binds.clone(), argv, writer.into()).await?;
-        let exit = tokio::time::timeout(PATIENCE, sandbox.exited()).await;
-        sandbox.destroy().await?;
-        let text = read_all(reader).await;
-        Ok(stage::line(probe, &text, || {
-            format!("ended without a word: {exit:?}")
-        }))
     }
 }
 
