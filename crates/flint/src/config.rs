@@ -583,6 +583,16 @@ impl Settings {
         if self.engine.network == flint_sandbox::spec::Network::Egress && !self.egress {
             problems.push("network.default = egress: set network.egress = true as well".into());
         }
+        // The launcher mounts what lies there, from a working folder of its own.
+        for folder in [Some(&mut self.data_dir), self.shared_store.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            match std::path::absolute(&folder) {
+                Ok(absolute) => *folder = absolute,
+                Err(error) => problems.push(format!("{}: {error}; give an absolute path", folder.display())),
+            }
+        }
         self.engine.region.clone_from(&self.region);
         self.triggers.region.clone_from(&self.region);
         self.triggers.brokers = kafka::allowed(self);

@@ -107,7 +107,9 @@ fn spawn(folder: &Path, settings: &[String]) -> (Child, String) {
         "--insecure-single-tenant",
         "--data-dir",
     ])
-    .arg(folder)
+    // As people write it: seen from where they are.
+    .arg(folder.file_name().unwrap())
+    .current_dir(folder.parent().unwrap())
     .args(settings)
     .stdout(Stdio::piped())
     .stderr(Stdio::null())
