@@ -25,6 +25,9 @@ use crate::spec::{ExecSpec, PrepareSpec};
 use crate::sys;
 use crate::wire::{self, MAX_PACKET, Order, Use, Word};
 
+/// So many that have ended are remembered.
+const GONE: usize = 8;
+
 /// The uid and gid a program sees itself as.
 pub(crate) const INNER_ID: u32 = 1000;
 
@@ -95,6 +98,7 @@ fn prepare<'s>(socket: &'s OwnedFd, birth: &Birth<'_>) -> Result<Init<'s>> {
         signals,
         fence,
         main: None,
+        gone: Vec::new(),
         killing: false,
     })
 }
@@ -132,6 +136,8 @@ struct Init<'s> {
     fence: Option<fence::Fence>,
     /// The program whose end is reported.
     main: Option<i32>,
+    /// The last that ended while there was no main program: pid, status, signal.
+    gone: Vec<(i32, Option<i32>, Option<i32>)>,
     /// A kill was ordered; say so when nothing is left.
     killing: bool,
 }
@@ -184,7 +190,8 @@ impl Init<'_> {
                 drop(wire::tell(self.socket, &Word::Started, &[], &[]));
                 if !alive {
                     // It has died before it was ours to wait for, and was reaped among the unknown.
-                    let (code, signal) = (None, None);
+                    let known = self.gone.iter().find(|(gone, ..)| *gone == pid);
+                    let (code, signal) = known.map_or((None, None), |(_, code, signal)| (*code, *signal));
                     drop(wire::tell(self.socket, &Word::Exited { code, signal }, &[], &[]));
                 }
             }
@@ -225,13 +232,16 @@ impl Init<'_> {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
-                    if self.main == Some(pid.as_raw_nonzero().get()) {
+                    let pid = pid.as_raw_nonzero().get();
+                    let (code, signal) = (status.exit_status(), status.terminating_signal());
+                    if self.main == Some(pid) {
                         self.main = None;
-                        let word = Word::Exited {
-                            code: status.exit_status(),
-                            signal: status.terminating_signal(),
-                        };
-                        drop(wire::tell(self.socket, &word, &[], &[]));
+                        drop(wire::tell(self.socket, &Word::Exited { code, signal }, &[], &[]));
+                    } else if self.main.is_none() {
+                        // Perhaps a copy whose end was quicker than the word that it is here.
+                        self.gone.retain(|(known, ..)| *known != pid);
+                        self.gone.truncate(GONE - 1);
+                        self.gone.insert(0, (pid, code, signal));
                     }
                 }
                 Ok(None) => return,
