@@ -64,7 +64,7 @@ pub const METRICS: &[Described] = &[
         "flint_starts",
         "counter",
         "origin",
-        "instances started, `warm` (from the stock) or `fresh`",
+        "instances started, `warm` (from the stock), `fresh` or `zygote` (a copy of it)",
     ),
     one(
         "flint_start_stage_seconds",
@@ -77,6 +77,13 @@ pub const METRICS: &[Described] = &[
         "gauge",
         "",
         "sandboxes and generic runtimes kept ready",
+    ),
+    one("flint_zygotes", "gauge", "", "zygotes of versions that are kept"),
+    one(
+        "flint_zygotes_refused",
+        "counter",
+        "",
+        "versions that asked for a zygote and cannot have one",
     ),
     one(
         "flint_events_received",
